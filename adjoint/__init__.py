@@ -65,6 +65,7 @@ from .derive.field_with_jax import jax_field
 from .derive.integrand import complex_step_integrand
 from .derive.residual import complex_step_residual, finite_difference_residual
 from .derive.residual_with_jax import jax_residual
+from .derive.step import complex_step_step
 from .errors import SolveError
 from .factor.counts import counting
 from .factor.factorizers import cholesky, ldl, lu
@@ -109,13 +110,14 @@ __all__ = [
     "Elements",
     "Entries",
     "Part",
-    # Residuals, fields and integrands from plain functions
+    # Residuals, fields, integrands and steps from plain functions
     "complex_step_residual",
     "finite_difference_residual",
     "jax_residual",
     "complex_step_field",
     "jax_field",
     "complex_step_integrand",
+    "complex_step_step",
     # Factorizers
     "lu",
     "cholesky",

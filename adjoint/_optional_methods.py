@@ -14,6 +14,7 @@ from .protocols import (
     ObjectiveWithHvp,
     ResidualWithHvp,
     Squares,
+    StepWithHvp,
     VectorWithHvp,
 )
 from .typing import Array
@@ -178,6 +179,35 @@ def checked_objective_hvp(
             objective, "(u, p, u_dot, p_dot)", "(u, p) ↦ (ū, p̄), its gradients, along (u̇, ṗ)", ""
         )
     return _pair(objective, objective.hvp(u, p, u_dot, p_dot), u, p)
+
+
+def checked_step_hvp(
+    step: object, k: int, u: Array, p: Array, lam: Array, rates: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Return the results of `step.hvp` along rates = (u̇, ṗ).
+
+    Raise TypeError if `hvp` is missing, or does not return a pair.
+    """
+    require_step_hvp(step)
+    assert isinstance(step, StepWithHvp)
+    pair = step.hvp(k, u, p, lam, *rates)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise TypeError(
+            f"the hvp of step {k} returned a {type(pair).__name__}, expected the rates of "
+            "(u_bar, p_bar)"
+        )
+    return pair
+
+
+def require_step_hvp(step: object) -> None:
+    """Raise TypeError unless the step of a recurrence has the method `hvp`."""
+    if not isinstance(step, StepWithHvp):
+        raise _missing(
+            step,
+            "(k, u, p, lam, u_dot, p_dot)",
+            "(u, p) ↦ vjp(k, u, p, λ) along (u̇, ṗ)",
+            "; or adjoint.complex_step_step(f, n, m), which derives the step from a function",
+        )
 
 
 def checked_design_hvp(design: object, x: Array, p_bar: Array, x_dot: Array) -> Array:

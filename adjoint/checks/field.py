@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from .._optional_methods import checked_field_hvp
 from .._validation import require_methods, require_number
+from ..derive.differentiation.finite_differences import FLOOR, sizes
+from ..derive.hvp import rate_along
 from ..ode.equations import Mass, MassAt, as_mass, mass_at
-from ..protocols import Field, TimeDerivative
+from ..protocols import Field, FieldWithHvp, TimeDerivative
 from ..typing import Array
 from .residual import ResidualReport, check_residual
+from .tolerances import TOLERANCE
 
 CHANGE = 1e-3
 """Relative change of a parameter that shows whether f depends on the parameter."""
@@ -21,6 +25,10 @@ EXAMINED = 64
 
 This is done if f depends on some of the parameters that have a zero vjp.
 """
+
+
+SMALLER = 1e-3
+"""Components of second derivatives below this part of the largest one count as this part."""
 
 
 NAMED = 8
@@ -45,12 +53,16 @@ class FieldReport:
     independent : tuple of int
         Indices k of the parameters p_k on which f does not depend at this point;
         default ().
+    hvp : float or None
+        Largest relative error of the second derivatives of `hvp`, against differences of
+        `jacobian` and `vjp`; None (default) if the field has no `hvp`.
     """
 
     state: ResidualReport
     time: ResidualReport | None
     mass: ResidualReport | None = None
     independent: tuple[int, ...] = ()
+    hvp: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -64,8 +76,12 @@ class FieldReport:
 
     @property
     def ok(self) -> bool:
-        """True if all derivatives are right: see `ResidualReport.ok` for the limits."""
-        return all(report is None or report.ok for report in (self.state, self.time, self.mass))
+        """True if all derivatives are right: see `ResidualReport.ok` for the limits.
+
+        `hvp` must agree with differences to 1e-5.
+        """
+        first = all(report is None or report.ok for report in (self.state, self.time, self.mass))
+        return first and (self.hvp is None or self.hvp <= TOLERANCE)
 
     def table(self) -> str:
         """Return the measured numbers and the verdict as lines of text, for a terminal."""
@@ -76,6 +92,8 @@ class FieldReport:
             else f"relative error {self.time.jvp}"
         )
         lines.append(f"time      {time}")
+        if self.hvp is not None:
+            lines.append(f"hvp       relative error {self.hvp:.1e}")
         if self.mass is not None:
             lines += [
                 f"mass      M(p): relative error {self.mass.jacobian}; (M_p w) u: {self.mass.jvp}",
@@ -117,7 +135,8 @@ def check_field(
     field : Field
         Object with the methods ``__call__``, `jacobian`, `vjp` and `jvp` of
         `adjoint.protocols.Field`, and `time_derivative` if there are derivatives with
-        respect to times.
+        respect to times. If the field has `hvp`, `hvp` is compared with differences of
+        `jacobian` and `vjp`.
     t : float
         Time at which the derivatives are checked, in the units of the problem.
     u : (n,) array
@@ -188,7 +207,37 @@ def check_field(
     of_mass = (
         check_residual(_Mass(lambda q: mass_at(M, q, u.size)), u, p, seed=seed) if varies else None
     )
-    return FieldReport(state, time, of_mass, _independent(field, at, u, p, seed))
+    return FieldReport(
+        state, time, of_mass, _independent(field, at, u, p, seed), _hvp_error(field, at, u, p, seed)
+    )
+
+
+def _hvp_error(field: Field, t: float, u: Array, p: Array, seed: int) -> float | None:
+    """The largest error of `hvp` along random directions; None if the field has no `hvp`.
+
+    Differences of `jacobian` and `vjp` are the reference. Errors are relative to the
+    component, or to `SMALLER` times the largest component if this is larger. Components
+    are compared in units of the size of u_i and p_k.
+    """
+    if not isinstance(field, FieldWithHvp):
+        return None
+    rng, n = np.random.default_rng(seed), u.size
+    x = np.concatenate([u, p])
+    size = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
+    lam, v = rng.standard_normal(n), size * rng.uniform(0.5, 1.0, x.size)
+    v *= rng.choice([-1.0, 1.0], x.size)
+
+    def pulled_back(y: Array) -> Array:
+        J = field.jacobian(t, y[:n], y[n:])
+        return np.concatenate([np.asarray(J.T @ lam), field.vjp(t, y[:n], y[n:], lam)])
+
+    expected = size * np.concatenate(rate_along(pulled_back, u, p, v[:n], v[n:]))
+    u_part, p_part = checked_field_hvp(field, t, u, p, lam, v[:n], v[n:])
+    error = np.abs(size * np.concatenate([u_part, p_part]) - expected)
+    first = float(np.abs(size * pulled_back(x)).max(initial=0.0))
+    largest = max(float(np.abs(expected).max(initial=0.0)), SMALLER * first)
+    allowed = np.maximum(np.abs(expected), SMALLER * largest)
+    return float(np.max(error / np.where(allowed > 0.0, allowed, 1.0), initial=0.0))
 
 
 def _independent(field: Field, t: float, u: Array, p: Array, seed: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from .._numerics import dot
+from ..errors import CutCluster, DefectiveEigenvalue, RepeatedEigenvalue
 from ..typing import Array
 from .tolerances import RESOLVED, TINY, TRANSPOSED
 
@@ -20,10 +21,16 @@ def dot_product_error(
     """Return the largest |⟨Dv, w⟩ − ⟨v, Dᵀw⟩| / (‖Dv‖‖w‖) of all directions v, with random w.
 
     D is the derivative of the state, or of the residual of a sum of squares, at the point.
-    The result is None if the point has neither a state nor a residual.
+    The result is None if the point has neither a state nor a residual, or if random
+    functions of the state have no derivative: single eigenvectors of a repeated eigenvalue.
     """
     D = _derivative(point)
-    return None if D is None else float(np.max([_relative_error(D, v, rng) for v in directions]))
+    if D is None:
+        return None
+    try:
+        return float(np.max([_relative_error(D, v, rng) for v in directions]))
+    except (RepeatedEigenvalue, DefectiveEigenvalue, CutCluster):
+        return None
 
 
 def _relative_error(D: "_Derivative", v: Array, rng: np.random.Generator) -> float:

@@ -14,6 +14,7 @@ from .field_with_jax import JaxField, jax_field
 from .integrand import DerivedIntegrand, complex_step_integrand
 from .residual import DerivedResidual, complex_step_residual, finite_difference_residual
 from .residual_with_jax import JaxResidual, jax_residual
+from .step import DerivedStep, complex_step_step
 from .stepped_hvp import FieldWithSteppedHvp, WithHvp, with_hvp
 
 __all__ = [
@@ -36,4 +37,7 @@ __all__ = [
     # Integrands
     "complex_step_integrand",
     "DerivedIntegrand",
+    # Steps of recurrences
+    "complex_step_step",
+    "DerivedStep",
 ]

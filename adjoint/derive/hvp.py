@@ -11,7 +11,7 @@ from numpy.exceptions import ComplexWarning
 from ..errors import NotComplexSafe
 from ..typing import Array
 from .differentiation.directional import random_signs
-from .differentiation.finite_differences import FLOOR, MOST, differences, sizes
+from .differentiation.finite_differences import FLOOR, RATIO, STEP, sizes
 
 COMPLEX_STEP = 2.0**-332
 """Complex step h, about 1e-100.
@@ -28,6 +28,23 @@ First derivatives are exact to rounding and have no kinks, so their steps may be
 """
 
 
+STEPS = 7
+"""Maximum number of steps of extrapolated differences, each a quarter of the step before."""
+
+
+TARGET = 1e-12
+"""Relative change of extrapolated differences below which no more steps are added."""
+
+
+CONVERGED = 1e-6
+"""Estimated error of extrapolated differences, relative to the largest component, above which
+the differences do not converge."""
+
+
+EPS = float(np.finfo(float).eps)
+"""Unit of the rounding error."""
+
+
 DISAGREEMENT = 1e-4
 """Relative difference from finite differences above which a second derivative is wrong."""
 
@@ -41,9 +58,10 @@ def rate_along(
 ) -> tuple[Array, Array]:
     """d/dt f(u + t u̇, p + t ṗ) in two parts, (n,) and (m,), by central differences.
 
-    f maps (n + m,) to (n + m,). The differences are extrapolated: the result has about
-    twelve correct digits if f is exact to rounding. The result is nan if f is not finite
-    near the point.
+    f maps (n + m,) to (n + m,), and is exact to rounding, or nearly so. The differences
+    are extrapolated until they change by less than `TARGET`, or by rounding. The result
+    is nan if f is not finite near the point, or if the differences do not converge: at
+    a kink, or at the edge of the domain of f.
     """
     x, v = np.concatenate([u, p]), np.concatenate([u_dot, p_dot])
     scale = np.concatenate([sizes(u, FLOOR), sizes(p, 0.0)])
@@ -51,12 +69,45 @@ def rate_along(
     if longest == 0.0:
         return np.zeros(u.shape), np.zeros(p.shape)
     for longer in (LONGER, 1.0):
-        step = longer / longest
         with np.errstate(all="ignore"):  # The result is checked for nan below.
-            rate = differences(f, x, step * v, MOST)[0] / step
-        if np.isfinite(rate).all():
+            rate, error, terms = _extrapolated(f, x, v, longer * STEP / longest)
+        if np.isfinite(rate).all() and np.isfinite(error).all():
             break
+    # Components in the units of f times x are comparable.
+    size, uncertain = np.abs(rate) * scale, error * scale
+    allowed = CONVERGED * size.max(initial=0.0) + ROUNDING * longest * (terms * scale).max(
+        initial=0.0
+    )
+    if not uncertain.max(initial=0.0) <= allowed:
+        rate = np.full(rate.shape, np.nan)
     return rate[: u.size], rate[u.size :]
+
+
+def _extrapolated(
+    f: Callable[[Array], Array], x: Array, v: Array, t: float
+) -> tuple[Array, Array, Array]:
+    """(d/dt f(x + t v), estimate of its error, |f|), by Ridders' table from a first step t.
+
+    Two steps, four evaluations, suffice for an f of second degree.
+    """
+    row: list[Array] = []
+    best = error = terms = np.empty(0)
+    for level in range(STEPS):
+        above, below = f(x + t * v), f(x - t * v)
+        new = [(above - below) / (2.0 * t)]
+        if level == 0:
+            best, error = new[0], np.full(new[0].shape, np.inf)
+        terms = np.maximum(np.abs(above), np.abs(below))
+        rounding = EPS * terms / t
+        for k, previous in enumerate(row, start=1):
+            new.append(new[-1] + (new[-1] - previous) / (RATIO ** (2 * k) - 1.0))
+            change = np.maximum(np.abs(new[-1] - new[-2]), np.abs(new[-1] - previous)) + rounding
+            better = change < error
+            best, error = np.where(better, new[-1], best), np.where(better, change, error)
+        if level and not np.any(error > TARGET * np.abs(best) + 2.0 * rounding):
+            break
+        row, t = new, t / RATIO
+    return best, error, terms
 
 
 PulledBack = Callable[[Array, Array, Array], Array]
@@ -78,9 +129,10 @@ class SteppedRate:
     def along(
         self, u: Array, p: Array, lam: Array, u_dot: Array, p_dot: Array
     ) -> tuple[Array, Array]:
-        """The derivative of `pulled_back`, (n,) and (m,); the sign of a conjugating vjp remains.
+        """The derivative of `pulled_back`, (n,) and (m,), but for the sign, see `sign`.
 
-        Raises TypeError if an argument is complex, NotComplexSafe if complex arguments fail.
+        Raises TypeError if an argument is complex, NotComplexSafe if the user's functions
+        refuse complex arguments.
         """
         if any(a.dtype.kind == "c" for a in (u, p, lam, u_dot, p_dot)):
             raise TypeError(

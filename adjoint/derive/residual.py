@@ -144,7 +144,8 @@ class DerivedResidual:
         parts = rate_along(pulled_back, u, p, u_dot, p_dot)
         if not all(np.isfinite(part).all() for part in parts):
             raise NonFinite(
-                f"{self.function.maker}: the second derivative along (u_dot, p_dot) is nan"
+                f"{self.function.maker}: the second derivative along (u_dot, p_dot) is nan, or its "
+                "differences do not converge. Usual causes: a kink of R, or the edge of its domain"
             )
         return parts
 

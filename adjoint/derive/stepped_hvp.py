@@ -1,4 +1,4 @@
-"""Second derivatives of residuals and fields by hand: complex steps of their first derivatives."""
+"""`hvp` of residuals and fields by hand, by complex steps of their first derivatives."""
 
 from dataclasses import dataclass, field
 from typing import cast, overload
@@ -81,9 +81,9 @@ class WithHvp:
 class FieldWithSteppedHvp:
     """A hand-written field with `hvp`, by complex steps of its `jacobian` and `vjp`.
 
-    `with_hvp` returns such fields. The class has all methods of `adjoint.protocols.Field`. An
-    object remembers the number of products so far, and the sign of the vjp that the
-    latest examination found: −1 if `inner.vjp` conjugates.
+    `with_hvp` returns such fields. The class has all methods of
+    `adjoint.protocols.Field`. An object remembers the number of products so far, and the
+    sign of the vjp that the latest examination found: −1 if `inner.vjp` conjugates.
 
     Parameters
     ----------
@@ -175,8 +175,9 @@ def with_hvp(physics: Residual | Field) -> WithHvp | FieldWithSteppedHvp:
     -----
     `hvp` raises NotComplexSafe if `jacobian` or `vjp` loses imaginary parts. The test
     is made at each point of a residual, and at the 1st, 2nd, 4th, 8th, … product of a
-    field. Fields by `complex_step_field` and `jax_field`, and residuals by `complex_step_residual`,
-    `finite_difference_residual` and `jax_residual` have second derivatives already.
+    field. Fields by `complex_step_field` and `jax_field`, and residuals by
+    `complex_step_residual`, `finite_difference_residual` and `jax_residual`, have second
+    derivatives already.
 
     Examples
     --------
@@ -196,18 +197,14 @@ def with_hvp(physics: Residual | Field) -> WithHvp | FieldWithSteppedHvp:
     >>> root.hvp(u, p, lam=one, u_dot=one, p_dot=one)[0]
     array([2.])
     """
-    if hasattr(physics, "residual"):
-        if missing := missing_methods(physics, ("residual", "jacobian", "vjp", "jvp")):
-            raise TypeError(
-                f"with_hvp: {type(physics).__name__} has no method {missing[0]}, expected a "
-                "residual"
-            )
-        return WithHvp(cast(Residual, physics))
-    if isinstance(physics, type) or (
-        missing := missing_methods(physics, ("__call__", "jacobian", "vjp", "jvp"))
-    ):
+    if isinstance(physics, type):
+        raise TypeError(f"with_hvp: got {named(physics)}, expected an object of the class")
+    is_field = callable(physics) and not hasattr(physics, "residual")
+    first, kind = ("__call__", "field") if is_field else ("residual", "residual")
+    if missing := missing_methods(physics, (first, "jacobian", "vjp", "jvp")):
         raise TypeError(
-            f"with_hvp: got {named(physics)}, expected a residual with residual, jacobian, vjp "
-            "and jvp, or a field with __call__, jacobian, vjp and jvp"
+            f"with_hvp: {type(physics).__name__} has no method {missing[0]}, expected a {kind}"
         )
-    return FieldWithSteppedHvp(physics)
+    return (
+        FieldWithSteppedHvp(cast(Field, physics)) if is_field else WithHvp(cast(Residual, physics))
+    )

@@ -221,6 +221,16 @@ FIELD = Kind(
 )
 
 
+STEP = Kind(
+    "step",
+    "Step",
+    "(k, u, p)",
+    "Φ",
+    ", the next value of each unknown",
+    "or write a Step, with its derivatives, by hand",
+)
+
+
 INTEGRAND = Kind(
     "integrand",
     "Integrand",

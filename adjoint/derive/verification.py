@@ -83,6 +83,8 @@ def missing_entries(J: sparse.csc_array, at: Slice, v: Array) -> list[Missing]:
 def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
     """The suspicious rows in a few groups: smooth rows first, neighbours in different groups.
 
+    Groups of one row follow: the smooth rows with the largest differences.
+
     Rows with a kink at x, whose derivatives along v and −v are not opposite, come last:
     their difference may be due to the kink, and there may be many such rows at every point.
     """
@@ -90,7 +92,12 @@ def _groups(at: Slice, v: Array, found: Array, rows: Array) -> list[Array]:
         return [rows[i : i + 1] for i in range(rows.size)]
     kink = ~(np.abs(at.along(-v) + found)[rows] <= at.tolerance * np.abs(found[rows]))
     parts = [np.sort(rows[~kink]), np.sort(rows[kink])]
-    return [part[i::SEARCHED_ROWS] for part in parts for i in range(min(SEARCHED_ROWS, part.size))]
+    groups = [
+        part[i::SEARCHED_ROWS] for part in parts for i in range(min(SEARCHED_ROWS, part.size))
+    ]
+    # A group hides a missing entry if another row of the group has an entry in the same column:
+    # rows may have exchanged their columns. Smooth rows alone hide nothing.
+    return groups + [rows[~kink][i : i + 1] for i in range(SEARCHED_ROWS)]
 
 
 def closer(

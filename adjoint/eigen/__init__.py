@@ -1,5 +1,6 @@
 """Eigenproblems K(p) φ = μ M(p) φ: eigenvalues, eigenvectors and their exact derivatives."""
 
+from .bound_formulation import BoundFormulation
 from .eigen_matrix import (
     AnalyticFunction,
     AnalyticSum,
@@ -10,19 +11,48 @@ from .eigen_matrix import (
     simple_pole,
 )
 from .general import GeneralEigenSolution
-from .general_problem import GeneralEigenProblem
-from .nonlinear import NonlinearEigenProblem, NonlinearEigenSolution
+from .hermitian import HermitianEigenSolution
+from .mode_tracking import ModeTracker, TrackedModes, mac
+from .nonlinear import NonlinearEigenProblem
+from .nonlinear_solution import NonlinearEigenSolution
+from .objectives.function import SpectralFunction
+from .objectives.values import (
+    Eigenvalue,
+    EigenvalueSmoothMax,
+    EigenvalueSmoothMin,
+    EigenvalueSum,
+    LogSumExp,
+    PNorm,
+)
+from .objectives.vectors import ModeShape, Projector
+from .problem import EigenProblem
+from .solution import EigenSolution
 
 __all__ = [
     "AnalyticFunction",
     "AnalyticSum",
+    "BoundFormulation",
     "EigenMatrix",
     "EigenMatrixWithHvp",
-    "GeneralEigenProblem",
+    "EigenProblem",
+    "EigenSolution",
+    "Eigenvalue",
+    "EigenvalueSmoothMax",
+    "EigenvalueSmoothMin",
+    "EigenvalueSum",
     "GeneralEigenSolution",
+    "HermitianEigenSolution",
+    "LogSumExp",
+    "ModeShape",
+    "ModeTracker",
     "NonlinearEigenProblem",
     "NonlinearEigenSolution",
+    "PNorm",
+    "Projector",
+    "SpectralFunction",
+    "TrackedModes",
     "exponential",
+    "mac",
     "power",
     "simple_pole",
 ]

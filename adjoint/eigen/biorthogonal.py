@@ -20,7 +20,7 @@ from ..errors import (
     IllConditionedEigenvalue,
     MissingEigenvalues,
 )
-from ..factor.backward_error import product
+from ..factor.backward_error import probe_vector, product
 from ..protocols import Inverse
 from ..typing import Array
 from .arnoldi import by_distance, largest, without_lone_members
@@ -40,10 +40,13 @@ CLOSE = 1e-6
 """Relative gap below which eigenvalues are one cluster."""
 
 LOSS = 1e-6
-"""Largest accepted relative error ε/(|ψᴴMφ| · gap) of an eigenvector."""
+"""Largest accepted relative error of an eigenvector: ε/(|ψᴴMφ| · gap), or mismatch/gap."""
 
 PARALLEL = 1e-2
 """A cluster is defective if |ψᴴMφ| is below this share of the least singular value of its block."""
+
+MOST_DEPARTURE = 1e3
+"""Largest factor ‖S‖ / max |θ| in estimates of errors."""
 
 GUARDS = (0, 4, 8)
 """Additional guards of the first search, and of two wider searches."""
@@ -53,10 +56,10 @@ GUARDS = (0, 4, 8)
 class Modes:
     """Computed eigenpairs, the wanted ones first: K Φ = M Φ diag(μ), Ψᴴ K = diag(μ) Ψᴴ M, ΨᴴMΦ = I.
 
-    values: μ, (c,); right: Φ, (n, c), with columns of Euclidean norm 1; left: Ψ, (n, c);
-    anchors: the entry of each φ that is real and positive, (c,); conditions:
-    1/|ψᴴMφ| for vectors ψ and Mφ of norm 1, (c,); mismatch: relative differences of left
-    and right values, (c,); groups: indices of the wanted modes of each cluster;
+    values: μ, (c,); right: Φ, (n, c), with columns of Euclidean norm 1; left: Ψ, (n,
+    c); anchors: the entry of each φ that is real and positive, (c,); conditions:
+    1/|ψᴴMφ| for vectors ψ and Mφ of norm 1, (c,); mismatch: relative differences of
+    left and right values, (c,); groups: indices of the wanted modes of each cluster;
     defective: True for groups whose eigenvectors are nearly parallel.
     """
 
@@ -105,7 +108,8 @@ def find_modes(
         try:
             right = _run(S, n, asked, sigma, real)
             left = _run(S_left, n, asked, np.conj(sigma), real)
-            return _verified(_matched(M, right, left, sigma, count), M, sigma, count, real)
+            match = _matched(M, right, left, sigma, count)
+            return _verified(match, M, sigma, count, real, _departure(M, inverse, left))
         except (IllConditionedEigenvalue, MissingEigenvalues, DefectiveEigenvalue) as error:
             failure = error
     assert failure is not None
@@ -126,6 +130,22 @@ def _run(
     order = by_distance(values, sigma)
     V = V[:, order].astype(complex)
     return values[order], V / np.linalg.norm(V, axis=0)
+
+
+def _departure(M: sparse.csc_array, inverse: Inverse, left: tuple[Array, Array]) -> float:
+    """Return ‖M (K − σM)⁻¹‖ / max |θ|, at least 1 (normal operators), by two power iterations.
+
+    At most MOST_DEPARTURE: rows in different units make the norm large as well.
+    """
+    v, size = left[1][:, :1], 1.0
+    theta = float(np.linalg.norm(inverse.solve(product(M, v, "H"), "H")))
+    v = probe_vector(M.shape[0])[:, None] + v * np.sqrt(M.shape[0])
+    for _ in range(2):
+        v = v / np.linalg.norm(v)
+        w = inverse.solve(product(M, v, "H"), "H")
+        size = float(np.linalg.norm(w))
+        v = product(M, inverse.solve(w), "N")
+    return min(max(size / theta if theta else 1.0, 1.0), MOST_DEPARTURE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +188,8 @@ def _matched(
         # Ill-conditioned values differ in the two runs: name the cause rather than the effect.
         MPhi = product(M, match.right, "N")
         dual = np.linalg.pinv(Psi[:, columns].conj().T @ MPhi, rcond=0.0) @ Psi[:, columns].conj().T
-        condition = float((np.linalg.norm(dual, axis=1) * np.linalg.norm(MPhi, axis=0)).max())
+        each = np.linalg.norm(dual, axis=1) * np.linalg.norm(MPhi, axis=0)
+        condition = float(each.max(initial=0.0)) if rows.size else np.inf
         if not condition <= WORST:
             raise _untrusted(match.values, mismatch, match.right, count, condition)
         example = f", such as {nu[inside[0]]:.10g}" if inside.size else ""
@@ -180,9 +201,11 @@ def _matched(
     return match
 
 
-def _verified(match: _Match, M: sparse.csc_array, sigma: complex, count: int, real: bool) -> Modes:
+def _verified(
+    match: _Match, M: sparse.csc_array, sigma: complex, count: int, real: bool, departure: float
+) -> Modes:
     """Make ΨᴴMΦ = I over all computed modes, and examine conditions, mismatch and gaps."""
-    match = _complete(match, sigma, count, real)
+    match = _complete(match, count, real)
     mu, Phi, Psi, mismatch = match.values, match.right, match.left, match.mismatch
     MPhi = product(M, Phi, "N")
     sizes = np.linalg.norm(MPhi, axis=0)
@@ -213,6 +236,8 @@ def _verified(match: _Match, M: sparse.csc_array, sigma: complex, count: int, re
             f"{mismatch[worst]:.1e}, accepted is {allowed[worst]:.1e} at a condition of "
             f"{conditions[worst]:.1e}.{near}"
         )
+    if real and _cuts(mu, count):  # After the conditions: noise has pairs as well.
+        raise _cut_pair(mu, count)
     anchors = np.array([anchor(column) for column in Phi.T])
     pivots = Phi[anchors, np.arange(mu.size)]
     phases = np.abs(pivots) / pivots
@@ -220,38 +245,43 @@ def _verified(match: _Match, M: sparse.csc_array, sigma: complex, count: int, re
     Phi[anchors, np.arange(mu.size)] = np.abs(pivots)
     scales = np.maximum(np.abs(mu), distance)
     gaps = _gaps(mu, scales)
-    groups, defective = _groups(mu, scales, gaps, conditions, MPhi / sizes, Psi, count)
+    groups, defective = _groups(
+        mu, scales, gaps, conditions, mismatch, departure, MPhi / sizes, Psi, count
+    )
     return Modes(count, mu, Phi, Psi, anchors, conditions, mismatch, gaps, groups, defective)
 
 
-def _complete(match: _Match, sigma: complex, count: int, real: bool) -> _Match:
-    """Drop a last guard without its conjugate; raise CutCluster if `count` cuts a pair."""
-    mu = match.values
-    if not real:
-        return match
-
-    def cuts(end: int) -> bool:
-        """True if a pair has one member in 0 … end − 1 and the other beyond."""
-        last = mu[end - 1]
-        size = abs(last)
-        if abs(last.imag) <= 1e-14 * size:
-            return False
-        return bool(np.abs(mu[:end] - last.conj()).min() > 1e-10 * size)
-
-    if cuts(count):
-        raise CutCluster(
-            f"count={count} cuts a complex pair: eigenvalue {count - 1} is "
-            f"{mu[count - 1]:.10g}, and its conjugate is eigenvalue {count}. Ask for count="
-            f"{count - 1} or count={count + 1}."
-            if count > 1
-            else f"count=1 cuts a complex pair: the eigenvalue nearest to sigma is {mu[0]:.10g}, "
-            "and its conjugate is as near. Ask for count=2, or give a complex sigma near one of "
-            "the two."
-        )
-    end = mu.size
-    while end > count and cuts(end):
+def _complete(match: _Match, count: int, real: bool) -> _Match:
+    """Drop last guards without their conjugates, if the pencil is real."""
+    end = match.values.size
+    while real and end > count and _cuts(match.values, end):
         end -= 1
-    return _Match(mu[:end], match.right[:, :end], match.left[:, :end], match.mismatch[:end])
+    return _Match(
+        match.values[:end], match.right[:, :end], match.left[:, :end], match.mismatch[:end]
+    )
+
+
+def _cuts(mu: Array, end: int) -> bool:
+    """True if the last of mu[:end] is complex, and its conjugate is not in mu[:end]."""
+    last = mu[end - 1]
+    size = abs(last)
+    return bool(
+        abs(last.imag) > 1e-14 * size and np.abs(mu[:end] - last.conj()).min() > 1e-10 * size
+    )
+
+
+def _cut_pair(mu: Array, count: int) -> CutCluster:
+    """Return the error for a number of wanted eigenvalues that cuts a complex pair."""
+    if count == 1:
+        return CutCluster(
+            f"count=1 cuts a complex pair: the eigenvalue nearest to sigma is {mu[0]:.10g}, and "
+            "its conjugate is as near. Ask for count=2, or give a complex sigma near one of the "
+            "two."
+        )
+    return CutCluster(
+        f"count={count} cuts a complex pair: eigenvalue {count - 1} is {mu[count - 1]:.10g}, and "
+        f"its conjugate is eigenvalue {count}. Ask for count={count - 1} or count={count + 1}."
+    )
 
 
 def anchor(phi: Array) -> int:
@@ -272,6 +302,8 @@ def _groups(
     scales: Array,
     gaps: Array,
     conditions: Array,
+    mismatch: Array,
+    departure: float,
     right: Array,
     left: Array,
     count: int,
@@ -281,7 +313,9 @@ def _groups(
     label = np.arange(c)
     apart = np.abs(mu[:, None] - mu[None, :]) / scales[:, None]
     joined = apart <= CLOSE
-    loss = EPS * conditions / np.where(gaps > 0.0, gaps, EPS)
+    # Relative errors of the values: rounding errors of S are ε‖S‖, not ε|θ|.
+    errors = np.maximum(EPS * departure * conditions, mismatch)
+    loss = errors / np.where(gaps > 0.0, gaps, EPS)
     nearest = np.argmin(apart + np.diag(np.full(c, np.inf)), axis=1) if c > 1 else label
     for i in np.flatnonzero(loss > LOSS).tolist():
         joined[i, nearest[i]] = True
@@ -315,6 +349,8 @@ def _groups(
 
 def _untrusted(mu: Array, mismatch: Array, Phi: Array, count: int, condition: float) -> EigenError:
     """Return the error for wanted modes whose condition exceeds WORST."""
+    count = min(count, Phi.shape[1])  # The search may have found fewer.
+    differ = float(mismatch[:count].max(initial=0.0))
     if count > 1:
         angles = np.abs(Phi[:, :count].conj().T @ Phi[:, :count]) - np.eye(count)
         i, j = sorted(np.unravel_index(int(np.argmax(angles)), angles.shape))
@@ -328,7 +364,7 @@ def _untrusted(mu: Array, mismatch: Array, Phi: Array, count: int, condition: fl
     return IllConditionedEigenvalue(
         f"left and right eigenvectors are almost orthogonal: condition {condition:.1e}, accepted "
         f"is {WORST:.0e}; left and right eigenvalues differ by up to "
-        f"{mismatch[:count].max():.1e}. The operator is strongly non-normal: its eigenvalues are "
+        f"{differ:.1e}. The operator is strongly non-normal: its eigenvalues are "
         "not determined to working precision, whatever the solver. Remedies: fewer eigenvalues, "
         "a finer mesh or less advection; ask for quantities other than eigenvalues, such as the "
         "norm of the resolvent."

@@ -5,7 +5,6 @@ See docs/math/spectra.md, eqs. 220–229.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import scipy.sparse as sparse
@@ -20,13 +19,8 @@ from ..factor.evidence import Evidence
 from ..protocols import Inverse, Matrix
 from ..typing import Array
 from .biorthogonal import Modes
-from .deflated_gmres import Projector, deflated_gmres
-
-GAUGE = 1e-6
-"""Relative size of a cotangent's part inside a cluster that counts as zero."""
-
-Side = Literal["N", "H"]
-"""The operator K − μM ("N", tangents) or its adjoint ("H", cotangents)."""
+from .cluster_blocks import GAUGE, ascending, cotangent_of_block
+from .resolvent import Resolvent, Side
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,8 +165,8 @@ class GeneralEigenSolution(Local):
             raise NonFinite(f"an entry of u_bar is {found[1]}, expected finite numbers")
         return u_bar.astype(complex)
 
-    def _adjoint(self, u_bar: Array) -> Array:
-        """Return the adjoint state of ū, (n + 1, k, j)."""
+    def _adjoint(self, u_bar: Array, examine: bool = True) -> Array:
+        """Return the adjoint state of ū, (n + 1, k, j); examine: False for rates of ū."""
         modes, phi = self.modes, self.vectors[:, :, None]
         k = modes.count
         values_bar, vectors_bar = u_bar[0], u_bar[1:]
@@ -181,12 +175,19 @@ class GeneralEigenSolution(Local):
         multipliers = -overlap.real - 1j * overlap.imag / pivots
         y_bar = vectors_bar + multipliers.real[None] * phi
         y_bar[modes.anchors[:k], np.arange(k)] += 1j * multipliers.imag
-        self._require_invariant(values_bar, vectors_bar, y_bar)
+        if examine:
+            self._require_invariant(values_bar, vectors_bar, y_bar)
         z = self._resolvent(y_bar, "H")
         lam = np.empty_like(u_bar)
         lam[0] = multipliers
         lam[1:] = values_bar[None] * modes.left[:, :k, None] - z
         return lam
+
+    @property
+    def _real(self) -> bool:
+        """True if K, M and σ are real."""
+        K, M = self._matrices
+        return K.dtype.kind == "f" and M.dtype.kind == "f" and np.imag(self.sigma) == 0.0
 
     @property
     def _pivots(self) -> Array:
@@ -239,42 +240,12 @@ class GeneralEigenSolution(Local):
         )
 
     def _resolvent(self, rhs: Array, side: Side) -> Array:
-        """Solve (K − μ_i M) y = rhs ("N") or its adjoint ("H") without the part of cluster i.
-
-        rhs: (n, k, j). Parts along other computed modes in closed form, the rest by
-        deflated GMRES (docs/math/spectra.md, eqs. 223–224).
-        """
-        modes, (_, M), k = self.modes, self._matrices, self.modes.count
-        j = rhs.shape[2]
-        values = modes.values if side == "N" else modes.values.conj()
-        sigma = self.sigma if side == "N" else np.conj(self.sigma)
-        V, other = (modes.right, modes.left) if side == "N" else (modes.left, modes.right)
-        MV = product(M, V, side)
-        W = product(M, other, "H" if side == "N" else "N")
-        flat = rhs.reshape(rhs.shape[0], -1)
-        used = np.flatnonzero(np.abs(flat).max(axis=0, initial=0.0) > 0.0)
-        y = np.zeros(flat.shape, dtype=complex)
-        if used.size == 0:
-            return y.reshape(rhs.shape)
-        flat, owner = flat[:, used], np.repeat(np.arange(k), j)[used]
-        along = other.conj().T @ flat  # (c, columns)
-        divisor = values[:, None] - values[None, owner]
-        for members in modes.groups:
-            inside = np.isin(np.arange(values.size), members)
-            divisor[np.outer(inside, np.isin(owner, members))] = np.inf
-        y[:, used] = V @ (along / divisor)
-        if V.shape[1] < V.shape[0]:
-            with collecting(self._counts):
-                P = Projector(V, W)
-                x, iterations = deflated_gmres(
-                    lambda v: self.inverse.solve(product(M, v, side), side),
-                    P,
-                    values[owner] - sigma,
-                    self.inverse.solve(flat - MV @ along, side),
-                )
-            self._log.iterations = max(self._log.iterations, iterations)
-            y[:, used] += x
-        return y.reshape(rhs.shape)
+        """Solve (K − μ_i M) y = rhs without the part of cluster i; rhs: (n, k, j)."""
+        resolvent = Resolvent(self._matrices[1], self.inverse, self.modes, self.sigma, self._real)
+        with collecting(self._counts):
+            y, iterations = resolvent.solve(rhs, side)
+        self._log.iterations = max(self._log.iterations, iterations)
+        return y
 
     def vjp(self, u_bar: Array, vectors_bar: Array | None = None) -> Array:
         """Return the gradient (du/dp)ᴴ ū, by one block solve if ū has parts along vectors.
@@ -391,13 +362,22 @@ class GeneralEigenSolution(Local):
             if defective:
                 raise self._dependent(block, True, "members (rates)")
             inside = np.einsum("na,nbj->jab", self.left[:, block].conj(), rates[:, block])
-            u_dot[0, block] = np.stack([_ascending(B) for B in inside], axis=-1)
+            u_dot[0, block] = np.stack([ascending(B) for B in inside], axis=-1)
         y = self._resolvent(-rates, "N")
         pivot = y[modes.anchors[:k], np.arange(k)]
         along = np.einsum("nk,nkj->kj", self.vectors.conj(), y)
         a = -along.real - 1j * pivot.imag / self._pivots[:, None]
         u_dot[1:] = y + a * self.vectors[:, :, None]
         return u_dot
+
+    def _block_rates(self, mu_dot: Array, p_dot: Array) -> Array:
+        """Return diag(μ̇), (k, k), with the block Ψᴴ(K̇ − μṀ)Φ for each cluster."""
+        B_dot = np.diag(mu_dot)
+        if clusters := list(self._multiple()):
+            rates = self._rates(p_dot[:, None])[..., 0]
+            for block, _ in clusters:
+                B_dot[np.ix_(block, block)] = self.left[:, block].conj().T @ rates[:, block]
+        return B_dot
 
     def directional(self, p_dot: Array) -> Array:
         """Return one-sided derivatives of the eigenvalues along ṗ.
@@ -427,7 +407,7 @@ class GeneralEigenSolution(Local):
         for block, defective in self._multiple():
             if defective:
                 raise self._dependent(block, True, "values")
-            mu_dot[block] = _ascending(self.left[:, block].conj().T @ rates[:, block])
+            mu_dot[block] = ascending(self.left[:, block].conj().T @ rates[:, block])
         return np.asarray(mu_dot)
 
     # Second derivatives -----------------------------------------------------------------------
@@ -455,8 +435,11 @@ class GeneralEigenSolution(Local):
         ------
         TypeError
             If K or M has no `hvp`.
-        RepeatedEigenvalue, DefectiveEigenvalue
-            If ū has parts in a cluster: second derivatives need simple eigenvalues.
+        RepeatedEigenvalue
+            If the members of a cluster move like a defective pencil along ṗ, and ū̇ differs
+            between them.
+        DefectiveEigenvalue
+            If ū has parts in a nearly defective cluster.
         """
         lam = np.asarray(lam)
         single = np.ndim(p_dot) == 1
@@ -464,30 +447,40 @@ class GeneralEigenSolution(Local):
         p_dot = np.asarray(p_dot).reshape(self.p.size, j)
         u_dot, bar = (np.array(a, complex).reshape(*self.u.shape, j) for a in (u_dot, u_bar_dot))
         for block, defective in self._multiple():
-            if lam[:, block].any() or bar[:, block].any():
-                raise self._dependent(block, defective, "members (second derivatives)")
+            if defective and (lam[:, block].any() or bar[:, block].any()):
+                raise self._dependent(block, True, "members (second derivatives)")
         left, mu = np.ascontiguousarray(lam[1:]), self.values
         phi = np.ascontiguousarray(self.vectors)
         _, M = self._matrices
-        MH_left, M_phi_dot = product(M, left, "H"), np.empty_like(u_dot[1:])
-        parts = []
+        MH_left, parts = product(M, left, "H"), []
+        inside: list[tuple[list[int], int, Array]] = []  # parts of λ̇ inside of clusters
         with collecting(self._counts), phase("gradient"):
             for i, d in enumerate(map(as_parameters, p_dot.T)):
                 uK, pK = checked_matrix_hvp(self.K, self.p, phi, left, d)
                 uM, pM = checked_matrix_hvp(self.M, self.p, phi, mu.conj() * left, d)
-                mu_dot, phi_dot = u_dot[0, :, i], np.ascontiguousarray(u_dot[1:, :, i])
-                # ((Mφ)˙)ᴴ λ and Ṫᴴ λ, T = K − μM
+                phi_dot = np.ascontiguousarray(u_dot[1:, :, i])
+                B_dot = self._block_rates(u_dot[0, :, i], d)
+                # ((MΦ)˙)ᴴ λ and Ṫᴴ λ, T = K − μM
                 M_phi_dot = self.M.jvp(self.p, phi, d) + product(M, phi_dot, "N")
+                for block, _ in self._multiple():
+                    E = cotangent_of_block(
+                        bar[0, block, i], u_dot[0, block, i], B_dot[np.ix_(block, block)]
+                    )
+                    inside.append((block, i, E - M_phi_dot[:, block].conj().T @ left[:, block]))
                 bar[0, :, i] -= np.einsum("nk,nk->k", M_phi_dot.conj(), left)
-                bar[1:, :, i] += uK - uM - mu_dot.conj() * MH_left + lam[0].real * phi_dot
+                bar[1:, :, i] += uK - uM - MH_left @ B_dot.conj().T + lam[0].real * phi_dot
                 parts.append(
                     pK
                     - pM
                     + self.K.vjp(self.p, phi_dot, left)
                     - self.M.vjp(self.p, phi_dot, mu.conj() * left)
-                    - self.M.vjp(self.p, phi, mu_dot.conj() * left)
+                    - self.M.vjp(self.p, phi @ B_dot, left)
                 )
-        lam_dot = self._adjoint(bar)
+        for block, i, _ in inside:
+            bar[0, block, i] = 0.0
+        lam_dot = self._adjoint(bar, examine=False)
+        for block, i, E in inside:
+            lam_dot[1:, block, i] += self.left[:, block] @ E
         with collecting(self._counts), phase("gradient"):
             g = self._pulled_back(phi, phi * mu, lam_dot[1:])
         g = g + np.stack([as_cotangent(part, self.p, "hvp") for part in parts], axis=-1)
@@ -499,12 +492,6 @@ class _Log:
     """A memory of the largest number of iterations."""
 
     iterations: int = 0
-
-
-def _ascending(block: Array) -> Array:
-    """Eigenvalues of a small block, ascending by real part, then by imaginary part."""
-    values = np.linalg.eigvals(block)
-    return values[np.lexsort((values.imag, values.real))]
 
 
 def general_solution(

@@ -7,7 +7,8 @@ gradients by a reverse sweep (`vjp`) and tangents (`jvp`) of the very steps that
 Inside: `problem` and `trajectory` are the public face. `integrator` takes the steps, by the
 tableaux of `methods`, the Newton iterations of `stages` and the step sizes of
 `step_control`. `sweeps` goes through the frozen `steps` again, backwards by the reverse and
-forwards by the tangent of one step (`step_derivatives`). `adjoint_states` computes λ(t).
+forwards by the tangent of one step (`step_derivatives`); `second_order` has
+Hessian–vector products. `adjoint_states` computes λ(t).
 """
 
 from .evidence import ODEEvidence
@@ -21,6 +22,7 @@ from .methods.tableau import Tableau
 from .methods.theta import BackwardEuler, CrankNicolson, Theta
 from .outputs import Outputs
 from .problem import ODEProblem
+from .second_order.linearization import TrajectoryLinearization
 from .sensitivities import Sensitivities
 from .step_control.controller import StepControl
 from .trajectory import Trajectory
@@ -45,6 +47,7 @@ __all__ = [
     "Theta",
     # The solution
     "Trajectory",
+    "TrajectoryLinearization",
     "Sensitivities",
     "ODEEvidence",
     # A method of your own

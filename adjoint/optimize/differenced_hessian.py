@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .._dataclasses import short_repr
+from .._numerics import by_columns
 from ..checks.directions import sizes_of
 from ..reduced import Function, Point
 from ..typing import Array
@@ -89,11 +90,21 @@ class DifferencedPoint:
 
         v_k is the part of v for variables whose sizes agree within a factor of a thousand; each
         part costs one evaluation and one gradient. ε_k changes these variables by 3·10⁻⁸ of
-        their sizes. Raise any error that f raises on both sides of x.
+        their sizes. For a block v, (m, j), each column costs the same. Raise any error that f
+        raises on both sides of x.
         """
         v = np.asarray(v, dtype=float)
-        if v.shape != self.x.shape:
-            raise ValueError(f"hvp: got v of shape {v.shape}, expected {self.x.shape}")
+        if v.ndim not in (1, 2) or v.shape[:1] != self.x.shape or v.size == 0:
+            m = self.x.size
+            raise ValueError(f"hvp: got v of shape {v.shape}, expected ({m},) or ({m}, j)")
+        return by_columns(self._product, v)
+
+    def hessian(self) -> Array:
+        """d²f/dx², (m, m), by m products, to about eight digits."""
+        return self.hvp(np.eye(self.x.size))
+
+    def _product(self, v: Array) -> Array:
+        """H v for one direction, (m,)."""
         size = sizes_of(self.x)
         return np.asarray(
             sum((self._part(part, size) for part in _parts(v, size)), np.zeros(v.size))

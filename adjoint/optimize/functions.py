@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .._dataclasses import short_repr
-from .._numerics import dot, read_only
+from .._numerics import by_columns, dot, read_only
 from .._validation import as_array, as_parameters, named
 from ..factor.counts import phase
 from ..typing import Array
@@ -174,14 +174,22 @@ class ScalarPoint:
         return np.array(as_array("ScalarFunction", "gradient", self.derivative(read_only(self.x))))
 
     def hvp(self, v: Array) -> Array:
-        """(d²f/dx²) v, (m,); raise TypeError if the function has no `product`."""
+        """(d²f/dx²) v for v (m,), or for each column of v (m, j), of the shape of v.
+
+        Raise TypeError if the function has no `product`.
+        """
         if self.product is None:
             raise TypeError(
                 "ScalarFunction: got no product (x, v) -> H v; see also "
                 "adjoint.optimize.DifferencedHessian"
             )
+        product, x = self.product, read_only(self.x)
         with phase("model"):
-            return np.array(self.product(read_only(self.x), v))
+            return by_columns(lambda column: np.array(product(x, column)), np.asarray(v))
+
+    def hessian(self) -> Array:
+        """d²f/dx², (m, m), by m products; raise TypeError if the function has no `product`."""
+        return self.hvp(np.eye(self.x.size))
 
 
 @dataclass(frozen=True, eq=False)

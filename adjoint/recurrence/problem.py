@@ -30,8 +30,10 @@ class RecurrenceProblem:
     Parameters
     ----------
     step : Step
-        Φ_k, with the methods `vjp` and `jvp`; see `adjoint.protocols.Step`. The same
-        arguments must give the same bits, because steps are repeated if states are not kept.
+        Φ_k, with the methods `vjp` and `jvp`, and `hvp` for Hessian-vector products; see
+        `adjoint.protocols.Step`, or `adjoint.complex_step_step` for a plain function. The
+        same arguments must give the same bits, because steps are repeated if states are not
+        kept.
     u0 : (n,) array or Vector
         The initial state, constant or as a function p ↦ u₀ with `vjp` and `jvp`.
     steps : int
@@ -128,7 +130,7 @@ class RecurrenceProblem:
         observed = _observed(self.observe, self.steps)
         with collecting(counts), phase("solve"):
             u = _first_pass(chain, store, self.steps, observed)
-        return RecurrenceSolution(u, p, observed, self.steps, chain, store, counts)
+        return RecurrenceSolution(u, p, observed, self.steps, chain, store, self.memory, counts)
 
 
 def _first_pass(chain: Chain, store: Store[Record], steps: int, observed: Array) -> Array:

@@ -8,13 +8,16 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .._dataclasses import Local, short_repr
+from .._optional_methods import require_step_hvp
 from .._validation import as_array, as_parameters, first_nonfinite
+from ..checkpointing.policies import Memory
 from ..checkpointing.records import Record
 from ..checkpointing.store import Store, Usage, sweeps_alone
 from ..derivative import Derivative
 from ..errors import NonFinite
 from ..factor.counts import Counts, collecting, phase
 from ..typing import Array
+from .linearization import RecurrenceLinearization, linearized
 from .step import Chain
 
 
@@ -99,6 +102,7 @@ class RecurrenceSolution(Local):
     steps: int
     _chain: Chain
     _store: Store[Record]
+    _memory: Memory
     _counts: Counts
 
     def __repr__(self) -> str:
@@ -207,13 +211,63 @@ class RecurrenceSolution(Local):
             If the disk does not return a state.
         """
         p_dot = as_array("jvp", "p_dot", p_dot)
+        directions = self._directions(p_dot)
+        u_dot = self._forward(directions) if directions else np.zeros((*self.u.shape, 0))
+        return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
+
+    def linearized(self, p_dot: Array) -> RecurrenceLinearization:
+        """The tangents along ṗ, kept for Hessian-vector products; one forward sweep.
+
+        See docs/math/second_derivatives.md, eqs. 320–322. `Point.hvp` and
+        `Point.hessian` of a reduced function use this method. The states and the tangents
+        are kept under the memory policy of the problem, which counts j + 1 vectors for a
+        state.
+
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            ṗ, one direction or j ≥ 1 directions.
+
+        Returns
+        -------
+        RecurrenceLinearization
+            The tangents `u_dot`, and `vjp_rate` for the rate of a gradient.
+
+        Raises
+        ------
+        TypeError
+            If p_dot is not numeric, or if the step has no method `hvp`.
+        ValueError
+            If p_dot has another shape, or no column.
+        NonFinite, StorageFailed
+            Under the conditions of `jvp`.
+        MemoryTooSmall
+            If the memory budget does not hold two states with their tangents.
+        """
+        require_step_hvp(self._chain.step)
+        p_dot = as_array("linearized", "p_dot", p_dot)
+        directions = self._directions(p_dot)
+        if not directions:
+            raise ValueError("linearized: got p_dot without columns, expected (m,) or (m, j)")
+        return self._linearized(directions[0] if p_dot.ndim == 1 else np.stack(directions, axis=-1))
+
+    @sweeps_alone
+    def _linearized(self, p_dot: Array) -> RecurrenceLinearization:
+        n = self.u.shape[1]
+        return linearized(
+            self._chain, self._store, self._memory, self.observe, self.steps, n, p_dot, self._counts
+        )
+
+    def _directions(self, p_dot: Array) -> list[Array]:
+        """Return the columns of ṗ, (m,) or (m, j), as float64 or complex128 vectors.
+
+        Raise ValueError for another shape, NonFinite if an entry is nan or inf.
+        """
         m = self.p.size
         if p_dot.ndim not in (1, 2) or p_dot.shape[0] != m:
             raise ValueError(f"got p_dot of shape {p_dot.shape}, expected ({m},) or ({m}, j)")
         columns = p_dot if p_dot.ndim == 2 else p_dot[:, None]
-        directions = [as_parameters(column, "p_dot") for column in columns.T]
-        u_dot = self._forward(directions) if directions else np.zeros((*self.u.shape, 0))
-        return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
+        return [as_parameters(column, "p_dot") for column in columns.T]
 
     @property
     def derivative(self) -> LinearOperator:

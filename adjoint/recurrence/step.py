@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._optional_methods import checked_step_hvp, checked_vector_hvp
 from .._validation import as_cotangent, first_nonfinite
 from ..checkpointing.storage import State
 from ..errors import NonFinite
@@ -81,6 +82,25 @@ class Chain:
             u_bar if u.dtype.kind == "c" else u_bar.real,
             p_bar if self.p.dtype.kind == "c" else p_bar.real,
         )
+
+    def hvp(self, k: int, u: Array, lam: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """Return the rate of `vjp(k, u, lam)` along (u̇, ṗ): (n,) and (m,).
+
+        Raise TypeError if the step has no `hvp`.
+        """
+        for array in (lam, u_dot):
+            array.setflags(write=False)
+        u_part, p_part = checked_step_hvp(self.step, k + 1, u, self.p, lam, (u_dot, p_dot))
+        u_part = _checked(u_part, u.shape, f"the part for u of the hvp of step {k + 1}")
+        p_part = _checked(p_part, self.p.shape, f"the part for p of the hvp of step {k + 1}")
+        return (
+            u_part if u.dtype.kind == "c" else u_part.real,
+            p_part if self.p.dtype.kind == "c" else p_part.real,
+        )
+
+    def start_hvp(self, lam: Array, p_dot: Array) -> Array:
+        """Return the rate of `start_vjp(lam)` along ṗ, (m,); TypeError if u₀ has no `hvp`."""
+        return checked_vector_hvp(self.u0, self.p, lam, p_dot)
 
 
 def _checked(value: Array, shape: tuple[int, ...], what: str) -> Array:

@@ -21,7 +21,7 @@ import scipy.sparse as sparse
 from numpy.polynomial import legendre
 
 import adjoint
-from adjoint.eigen import GeneralEigenProblem
+from adjoint.eigen import EigenProblem
 from adjoint.typing import Array
 
 NEAR_WAVE = 0.25 + 0.02j
@@ -118,7 +118,7 @@ def basis(n: int, y: Array) -> tuple[Array, Array, Array]:
 
 def orr_sommerfeld(
     n: int, count: int = 1, sigma: complex = NEAR_WAVE, profile: Profile | None = None
-) -> GeneralEigenProblem:
+) -> EigenProblem:
     """Return the eigenproblem with n basis functions; its parameters are `Coefficients`.
 
     profile: U and U″; the parabola by default. Other profiles may have full matrices.
@@ -140,4 +140,4 @@ def orr_sommerfeld(
     none = sparse.csc_array((n, n))
     K = adjoint.Affine(convection, [-matrix(f, f, U(y)), 1j * stiff, 2j * slope, 1j * mass])
     M = adjoint.Affine(-slope, [-mass, none, none, none])
-    return GeneralEigenProblem(K, M, count=count, sigma=sigma)
+    return EigenProblem(K, M, count=count, sigma=sigma, factorize=adjoint.lu)

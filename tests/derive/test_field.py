@@ -633,3 +633,44 @@ def test_derivatives_that_underflow_with_the_step_are_no_lost_imaginary_parts():
             abs(field.vjp(0.0, np.array([size]), np.ones(1), np.ones(1))[0] + size)
             <= 1e-2 * size + 1e-220
         )
+
+
+def test_second_derivatives_of_steep_functions_have_ten_digits_and_kinks_are_refused():
+    """tanh(1000 u), a root near zero, a quotient; ∂f/∂u jumps at the kink."""
+
+    def steep(t, u, p):
+        return np.array([np.tanh(p[0] * u[0]), np.sqrt(u[1]) * p[1], u[0] / (p[1] + u[0])])
+
+    field = adjoint.complex_step_field(steep, 3, 2)
+    u, p, lam = np.array([2e-3, 1e-4, 5.0]), np.array([1e3, 1e-2]), np.array([1.0, 0.5, -2.0])
+    u_dot, p_dot = np.array([1e-3, 5e-5, 1.0]), np.array([500.0, 5e-3])
+    U, P, (a, b) = u[0], p[1], u_dot[:2]
+    th = np.tanh(p[0] * U)
+    s, z_dot = 1.0 - th**2, p_dot[0] * U + p[0] * a
+    curved = -2.0 * th * s * z_dot
+    d, d_dot = P + U, p_dot[1] + a
+    through_u = [
+        curved * p[0] + s * p_dot[0] - 2.0 * (p_dot[1] / d**2 - 2.0 * P * d_dot / d**3),
+        0.5 * (0.5 * p_dot[1] / np.sqrt(u[1]) - 0.25 * P * b / u[1] ** 1.5),
+        0.0,
+    ]
+    through_p = [
+        curved * U + s * a,
+        0.5 * 0.5 * b / np.sqrt(u[1]) + 2.0 * (a / d**2 - 2.0 * U * d_dot / d**3),
+    ]
+    found = field.hvp(0.0, u, p, lam, u_dot, p_dot)
+    np.testing.assert_allclose(found[0], through_u, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found[1], through_p, rtol=1e-9)
+
+    kink = adjoint.complex_step_field(
+        lambda t, u, p: p * np.where(u.real > 1.0, u**2, 2.0 * u - 1.0), 1, 1
+    )
+    one = np.ones(1)
+    np.testing.assert_allclose(
+        kink.hvp(0.0, 0.999 * one, one, one, one, 0.0 * one)[0], 0.0, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        kink.hvp(0.0, 1.001 * one, one, one, one, 0.0 * one)[0], 2.0, rtol=1e-10
+    )
+    with pytest.raises(adjoint.errors.NonFinite, match="differences do not converge"):
+        kink.hvp(0.0, (1.0 - 1e-6) * one, one, one, one, 0.0 * one)

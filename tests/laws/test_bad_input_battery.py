@@ -859,6 +859,14 @@ entry(
     DERIVED | {"f": FUNCTION},
 )
 entry(
+    "complex_step_step",
+    lambda step, n, m, **given: adjoint.complex_step_step(step, n, m, **given).vjp(
+        1, np.ones(N), P, np.ones(N)
+    ),
+    {"step": decay, "n": N, "m": M},
+    DERIVED | {"step": FUNCTION},
+)
+entry(
     "complex_step_integrand",
     lambda terms, n, m, **given: adjoint.complex_step_integrand(terms, n, m, **given)(
         0.0, np.ones(N), P
@@ -871,7 +879,7 @@ entry(
         "weights": but(ARRAY, "None", "sparse"),
     },
 )
-entry("with_hvp", adjoint.derive.with_hvp, {"residual": Physics()}, {"residual": OBJECT})
+entry("with_hvp", adjoint.derive.with_hvp, {"physics": Physics()}, {"physics": OBJECT})
 
 # Initial value problems.
 TIMES = but(ARRAY, "None") | {

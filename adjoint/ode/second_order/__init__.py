@@ -1,1 +1,1 @@
-"""Second derivatives of trajectories: tangents of the frozen steps, and adjoints of both."""
+"""Second derivatives of trajectories: tangents of frozen steps, and adjoints of both."""

@@ -1,4 +1,4 @@
-"""Second derivatives of f and M(p), contracted with one adjoint vector w and with tangents."""
+"""Second derivatives of f, M(p) and ℓ, contracted with a cotangent and with tangents."""
 
 from typing import NamedTuple
 
@@ -35,8 +35,8 @@ def contraction(
 ) -> Contraction:
     """The contraction of the stage equation M(p) K = f(t, Y, p) with w.
 
-    Y, K, w: (n,). tangents: (Ẏ (n, j), K̇ (n, j), ṗ (m, j)). With K = None and K̇ = None the
-    term M(p) K is left out. See docs/math/second_derivatives.md, eq. 304.
+    Y, K, w: (n,). tangents: (Ẏ (n, j), K̇ (n, j), ṗ (m, j)). With K = None and K̇ = None
+    the term M(p) K is left out. See docs/math/second_derivatives.md, eq. 304.
     """
     Y_dot, K_dot, p_dot = tangents
     p, mass, j = system.p, system.mass, Y_dot.shape[1]
@@ -63,10 +63,10 @@ def contraction(
 def integrand_rates(
     system: System, t: float, Y: Array, q_bars: Array, tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    """(ū (n, 1 + j), rates of p̄ (m, j)) of q̄ᵀ ℓ(t, Y, p); q_bars: q̄ and its j rates, (q, 1 + j).
+    """(ū (n, 1 + j), rates of p̄ (m, j)) of q̄ᵀ ℓ(t, Y, p).
 
-    tangents: (Ẏ (n, j), ṗ (m, j)). Column 0 of ū is (∂ℓ/∂u)ᴴ q̄; the other columns are its
-    rates.
+    q_bars: q̄ and its j rates, (q, 1 + j). tangents: (Ẏ (n, j), ṗ (m, j)). Column 0 of ū
+    is (∂ℓ/∂u)ᴴ q̄; the other columns are its rates.
     """
     Y_dot, p_dot = tangents
     q_bar = np.ascontiguousarray(q_bars[:, 0])

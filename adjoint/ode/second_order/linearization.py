@@ -21,7 +21,7 @@ from .sweeps import TangentSweeps
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrajectoryLinearization(Local):
-    """The tangent of a trajectory along ṗ, with the tangents of all steps for second derivatives.
+    """The tangent of a trajectory along ṗ, with the tangents of all its steps.
 
     `Trajectory.linearized` returns linearizations. The tangents are stored by the
     `memory` policy of the problem, in a store of the same budget as the store of the
@@ -130,7 +130,7 @@ class TrajectoryLinearization(Local):
 
 
 def require_second_derivatives(trajectory: Integrated) -> None:
-    """Raise TypeError, with the remedy, unless the data of a trajectory have second derivatives."""
+    """Raise TypeError unless all data of a trajectory have second derivatives."""
     system = trajectory.sweeps.system
     if system.perturbed:
         raise TypeError(

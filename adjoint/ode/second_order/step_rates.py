@@ -26,7 +26,7 @@ Solve: TypeAlias = Callable[[Array, Trans], Array]
 
 @dataclass(frozen=True, eq=False)
 class StepTangents:
-    """The tangents of a step: u̇ at its start (n, j), K̇ of the stages (s, n, j), ṗ (m, j)."""
+    """Tangents of a step: u̇ at its start (n, j), K̇ of the stages (s, n, j), ṗ (m, j)."""
 
     u_dot: Array
     K_dot: Array
@@ -35,7 +35,7 @@ class StepTangents:
 
 @dataclass(frozen=True, eq=False)
 class StepBars:
-    """Cotangents with rates before or after a step: u, k (n, 1 + j); rates of p̄, (m, j)."""
+    """Cotangents with rates before a step: u, k (n, 1 + j); the rate of p̄, (m, j)."""
 
     u: Array
     k: Array

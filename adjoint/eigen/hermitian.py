@@ -1,0 +1,605 @@
+"""Eigenpairs of a Hermitian pencil K(p) φ = μ M(p) φ, and the derivatives of p ↦ (μ, φ).
+
+See docs/math/spectra.md, eqs. 200–212.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .._dataclasses import Local
+from .._optional_methods import checked_matrix_hvp
+from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
+from ..errors import CutCluster, EigenError, KrylovStalled, NonFinite, RepeatedEigenvalue
+from ..factor.counts import Counts, collecting, phase
+from ..factor.evidence import Evidence
+from ..protocols import Matrix
+from ..typing import Array
+from .deflated_cg import deflated_cg
+from .hermitian_modes import HermitianModes, Pencil, more_modes
+
+GAUGE = 1e-6
+"""Relative size of a cotangent's part inside a cluster that counts as zero."""
+
+MORE = 4
+"""Number of modes that are added if a derivative stalls next to a mode that is not known."""
+
+
+@dataclass(eq=False)
+class _Known:
+    """A memory of the modes known so far, and of the largest number of CG iterations."""
+
+    modes: HermitianModes
+    iterations: int = 0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HermitianEigenSolution(Local):
+    """Eigenpairs of a Hermitian pencil, and the derivative of p ↦ (μ, φ).
+
+    Eigenvalues ascend. Each φ satisfies φᴴ M φ = 1, and one entry of φ is real and
+    positive: the first entry whose modulus is within 10⁻³ of the largest. Vectors of a
+    cluster of equal eigenvalues are an M-orthonormal basis of its space, the same in
+    each run. All derivatives use the factors of K − σM.
+
+    Attributes
+    ----------
+    u : (n + 1, k) array
+        Row 0 holds the eigenvalues, rows 1 … n the eigenvectors.
+    p : (m,) array
+        The parameters.
+    K, M : Matrix
+        K(p) and M(p).
+    pencil : Pencil
+        The matrices at p, with the factors of K − σM (internal).
+    """
+
+    portable = "the problem and the parameters, and solve there"
+
+    u: Array
+    p: Array
+    K: Matrix
+    M: Matrix
+    pencil: Pencil
+    _counts: Counts
+    _known: _Known = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"HermitianEigenSolution({self.values.size} eigenvalues, n = {self.pencil.n})"
+
+    # The eigenpairs -------------------------------------------------------------------------------
+
+    @property
+    def values(self) -> Array:
+        """Eigenvalues μ, (k,), real, ascending."""
+        return self.u[0].real
+
+    @property
+    def vectors(self) -> Array:
+        """Eigenvectors φ, (n, k), with φᴴ M φ = 1."""
+        return self.u[1:]
+
+    @property
+    def left(self) -> Array:
+        """Left eigenvectors, (n, k): the eigenvectors, since the pencil is Hermitian."""
+        return self.vectors
+
+    @property
+    def clusters(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the eigenvalues of each cluster; a simple eigenvalue is one index.
+
+        Guards, which have indices ≥ k, are included: a cluster with a guard is cut by
+        `count`.
+        """
+        k = self.values.size
+        return tuple(cluster for cluster in self._known.modes.clusters if cluster[0] < k)
+
+    @property
+    def residuals(self) -> Array:
+        """‖Kφ − μMφ‖ / (‖Kφ‖ + |μ|‖Mφ‖) of each eigenpair, (k,)."""
+        K_phi = self.pencil.K @ self.vectors
+        M_phi = self.pencil.apply_M(self.vectors) * self.values
+        size = np.linalg.norm(K_phi, axis=0) + np.linalg.norm(M_phi, axis=0)
+        r = np.linalg.norm(K_phi - M_phi, axis=0)
+        return np.asarray(r / np.where(size > 0.0, size, 1.0))
+
+    @property
+    def iterations(self) -> int:
+        """Largest number of iterations of a block solve for eigenvectors so far."""
+        return self._known.iterations
+
+    @property
+    def evidence(self) -> Evidence:
+        """The backward errors of the solves so far, and the counts of all work."""
+        return replace(self.pencil.inverse.evidence, counts=self._counts.copy())
+
+    # First derivatives ----------------------------------------------------------------------------
+
+    def adjoint(self, u_bar: Array) -> Array:
+        """Return the adjoint state of ū (docs/math/spectra.md, eq. 208).
+
+        Parameters
+        ----------
+        u_bar : (n + 1, k) or (n + 1, k, j) array
+            Cotangents of the values (row 0) and of the vectors; j objectives together.
+
+        Returns
+        -------
+        array
+            Of ū's shape: rows 1 … n hold λ with dJ = Re Σ λᴴ (dK − μ dM) φ + the part
+            of the normalization. Row 0 holds ū's row 0.
+
+        Raises
+        ------
+        RepeatedEigenvalue
+            If the cotangent depends on the basis of a cluster.
+        CutCluster
+            If the cotangent depends on a cluster that `count` cuts.
+        """
+        u_bar = self._as_bar(u_bar)
+        return self._adjoint(u_bar.reshape(*self.u.shape, -1)).reshape(u_bar.shape)
+
+    def _as_bar(self, u_bar: Array, vectors_bar: Array | None = None) -> Array:
+        """Return the packed cotangent as an array (n + 1, k) or (n + 1, k, j)."""
+        u_bar = as_array("vjp", "u_bar", u_bar)
+        n, k = self.vectors.shape
+        if u_bar.shape == (k,) or vectors_bar is not None:
+            if u_bar.shape != (k,):
+                raise ValueError(f"got values_bar of shape {u_bar.shape}, expected ({k},)")
+            rows = np.zeros((n, k)) if vectors_bar is None else vectors_bar
+            rows = as_array("vjp", "vectors_bar", rows)
+            if rows.shape != (n, k):
+                raise ValueError(f"got vectors_bar of shape {rows.shape}, expected ({n}, {k})")
+            u_bar = np.concatenate([u_bar[None], rows])
+        if u_bar.shape != self.u.shape and u_bar.shape[:-1] != self.u.shape:
+            raise ValueError(
+                f"got u_bar of shape {u_bar.shape}, expected {self.u.shape}, or one axis more"
+            )
+        if found := first_nonfinite(u_bar):
+            raise NonFinite(f"an entry of u_bar is {found[1]}, expected finite numbers")
+        if u_bar.dtype.kind == "c" and self.u.dtype.kind != "c":
+            raise TypeError(
+                "got a complex u_bar, but the eigenpairs are real; expected real numbers"
+            )
+        return u_bar.astype(self.u.dtype)
+
+    def _multiple(self) -> Iterator[list[int]]:
+        """Yield the members of each cluster that has more than one, guards included."""
+        for cluster in self.clusters:
+            if len(cluster) > 1:
+                yield list(cluster)
+
+    def _multipliers(self, vectors_bar: Array) -> tuple[Array, Array]:
+        """Return (N, ν): N = −Φ_CᴴΦ̄_C for each cluster, as blocks of (c, k, j), and ν (k, j).
+
+        ν is the multiplier of the phase, zero inside of clusters.
+        """
+        modes, k = self._known.modes, self.values.size
+        inside = np.einsum("nc,nkj->ckj", modes.vectors.conj(), vectors_bar)
+        same = np.zeros((modes.values.size, k), dtype=bool)
+        for cluster in self.clusters:
+            for b in cluster:
+                same[b, [a for a in cluster if a < k]] = True
+        N = np.where(same[:, :, None], -inside, 0.0)
+        nu = np.zeros((k, vectors_bar.shape[2]))
+        for cluster in self.clusters:
+            if len(cluster) == 1:  # The phase of a single mode is fixed; see `anchors`.
+                a = cluster[0]
+                nu[a] = N[a, a].imag / self._pivots[a]
+                N[a, a] = N[a, a].real
+        return N, nu
+
+    @property
+    def _pivots(self) -> Array:
+        """The real positive entry of each φ, (k,)."""
+        modes, k = self._known.modes, self.values.size
+        return modes.vectors[modes.anchors[:k], np.arange(k)].real
+
+    def _require_invariant(self, u_bar: Array, N: Array) -> None:
+        """Raise RepeatedEigenvalue or CutCluster unless ū is invariant in all clusters."""
+        k = self.values.size
+        for cluster in self._multiple():
+            wanted = [a for a in cluster if a < k]
+            values_bar, vectors_bar = u_bar[0, wanted].real, u_bar[1:, wanted]
+            if len(wanted) < len(cluster):
+                if values_bar.any() or vectors_bar.any():
+                    raise self._cut(cluster)
+                continue
+            spread = np.ptp(values_bar, axis=0)
+            if (spread > GAUGE * np.abs(values_bar).max(axis=0)).any():
+                raise self._repeated(cluster, "values")
+            block = N[np.ix_(cluster, wanted)]
+            skew = np.abs(block - block.conj().transpose(1, 0, 2)).max(axis=(0, 1))
+            phi = np.linalg.norm(self.vectors[:, wanted], axis=0).max()
+            size = np.linalg.norm(vectors_bar, axis=0).max(axis=0) * phi
+            if (skew > GAUGE * size).any():
+                raise self._repeated(cluster, "vectors")
+
+    def _named(self, cluster: list[int]) -> str:
+        values = ", ".join(f"{self._known.modes.values[i]:.12g}" for i in cluster)
+        return f"{cluster} ({values})"
+
+    def _repeated(self, cluster: list[int], what: str) -> RepeatedEigenvalue:
+        return RepeatedEigenvalue(
+            f"the objective depends on single {what} of the cluster {self._named(cluster)}, which "
+            "are not differentiable there. Ask for a quantity of the whole cluster: "
+            "EigenvalueSum, EigenvalueSmoothMin, EigenvalueSmoothMax or Projector. One-sided "
+            "derivatives of the members: directional(p_dot). To maximize the smallest "
+            "eigenvalue: BoundFormulation"
+        )
+
+    def _cut(self, cluster: list[int]) -> CutCluster:
+        low, high = cluster[0], cluster[-1] + 1
+        fewer = f"count={low} or " if low else ""
+        return CutCluster(
+            f"the objective depends on eigenvalues of the cluster {self._named(cluster)}, but "
+            f"count={self.values.size} cuts the cluster. Ask for {fewer}count={high}"
+        )
+
+    def _adjoint(self, u_bar: Array) -> Array:
+        """Return the adjoint state of ū, (n + 1, k, j)."""
+        modes, k = self._known.modes, self.values.size
+        N, nu = self._multipliers(u_bar[1:])
+        self._require_invariant(u_bar, N)
+        # ȳ = φ̄ + MΦ_C N + i ν e: orthogonal to the cluster.
+        y_bar = u_bar[1:] + np.einsum("nc,ckj->nkj", modes.M_vectors, N)
+        if nu.any():
+            y_bar[modes.anchors[:k], np.arange(k)] += 1j * nu
+        lam = np.empty_like(u_bar)
+        lam[0] = u_bar[0]
+        lam[1:] = u_bar[0].real[None] * self.vectors[:, :, None] - self._resolvent(y_bar)
+        return lam
+
+    def _resolvent(self, rhs: Array) -> Array:
+        """Solve (K − μ_i M) y_i = rhs_i without parts along the cluster of i; rhs: (n, k, j).
+
+        Parts along computed modes in closed form, the rest by deflated CG (docs/math/
+        spectra.md, eqs. 203 and 204). If CG stalls next to a mode that is not known,
+        more modes are computed, with the same factors.
+        """
+        k, j = self.values.size, rhs.shape[2]
+        flat = rhs.reshape(rhs.shape[0], -1)
+        used = np.flatnonzero(np.abs(flat).max(axis=0, initial=0.0) > 0.0)
+        y = np.zeros_like(flat)
+        if used.size:
+            owner = np.repeat(np.arange(k), j)[used]
+            with collecting(self._counts):
+                try:
+                    y[:, used] = self._solved(flat[:, used], owner)
+                except EigenError:
+                    raise
+                except KrylovStalled:
+                    self._known.modes = more_modes(self.pencil, self._known.modes, MORE)
+                    y[:, used] = self._solved(flat[:, used], owner)
+        return y.reshape(rhs.shape)
+
+    def _solved(self, rhs: Array, owner: Array) -> Array:
+        """Solve (K − μ_i M) y = rhs for columns that belong to the modes `owner`, (n, columns)."""
+        modes, pencil = self._known.modes, self.pencil
+        V, MV, values = modes.vectors, modes.M_vectors, modes.values
+        along = V.conj().T @ rhs
+        divisor = values[:, None] - values[None, owner]
+        for cluster in modes.clusters:
+            inside = np.isin(np.arange(values.size), cluster)
+            divisor[np.outer(inside, np.isin(owner, cluster))] = np.inf
+        y = V @ (along / divisor)
+        if V.shape[1] < V.shape[0]:
+            P, shifts = modes.complement, values[owner] - pencil.sigma
+            b = pencil.inverse.solve(rhs - MV @ along)
+            x, iterations = deflated_cg(pencil.S, pencil.apply_M, P, shifts, b)
+            self._known.iterations = max(self._known.iterations, iterations)
+            y = y + x
+        return y
+
+    def vjp(self, u_bar: Array, vectors_bar: Array | None = None) -> Array:
+        """Return the gradient (du/dp)ᴴ ū; block solves only if ū has parts along vectors.
+
+        Parameters
+        ----------
+        u_bar : (n + 1, k) or (n + 1, k, j) array, or (k,) array
+            Packed cotangents, or the cotangents of the values only.
+        vectors_bar : (n, k) array, optional
+            Cotangents of the vectors; u_bar then holds those of the values, (k,).
+
+        Returns
+        -------
+        (m,) or (m, j) array
+            g with dJ = Re(gᴴ dp).
+
+        Raises
+        ------
+        RepeatedEigenvalue, CutCluster
+            Under the conditions of `adjoint`.
+        """
+        u_bar = self._as_bar(u_bar, vectors_bar)
+        bars = u_bar.reshape(*self.u.shape, -1)
+        lam = self._adjoint(bars)
+        N, _ = self._multipliers(bars[1:])
+        with collecting(self._counts), phase("gradient"):
+            columns = [self._pulled_back(lam[1:, :, j], N[:, :, j]) for j in range(bars.shape[2])]
+        g = np.stack(columns, axis=-1) if columns else np.zeros((self.p.size, 0))
+        return g if u_bar.ndim == 3 else g[:, 0]
+
+    def _pulled_back(self, lam: Array, N: Array) -> Array:
+        """Return g: Re(gᴴṗ) = Re Σ λᴴ(K̇ − μṀ)φ + ½ Re tr(Nᴴ Φ_CᴴṀΦ_C), (m,); lam: (n, k)."""
+        phi = np.ascontiguousarray(self.vectors)
+        stiff_left = np.ascontiguousarray(lam)
+        # ½ tr(Nᴴ ΦᴴṀΦ) = ½ Σ_a (Φ_C N_a)ᴴ Ṁ φ_a
+        mass_left = np.ascontiguousarray(0.5 * (self._known.modes.vectors @ N) - lam * self.values)
+        gK = as_cotangent(self.K.vjp(self.p, phi, stiff_left), self.p, "the vjp of K")
+        gM = as_cotangent(self.M.vjp(self.p, phi, mass_left), self.p, "the vjp of M")
+        g = gK + gM
+        if found := first_nonfinite(g):
+            raise NonFinite(f"the vjp of K or M is {found[1]} at component {found[0]}")
+        return g
+
+    def jvp(self, p_dot: Array) -> Array:
+        """Return the rates of u along ṗ, (n + 1, k) or (n + 1, k, j).
+
+        Inside a cluster the rates of the values are those of `directional`, and the
+        rates of the vectors are those of a basis that does not rotate inside of its
+        space: they are right for functions that do not depend on the basis.
+
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            Direction, or j directions, which are solved together.
+
+        Returns
+        -------
+        array
+            The rates, of u's shape, or with one more axis of length j.
+
+        Raises
+        ------
+        ValueError
+            If ṗ has the wrong shape.
+        """
+        p_dot = as_array("jvp", "p_dot", p_dot)
+        if p_dot.ndim not in (1, 2) or p_dot.shape[0] != self.p.size:
+            raise ValueError(
+                f"got p_dot of shape {p_dot.shape}, expected ({self.p.size},) or ({self.p.size}, j)"
+            )
+        u_dot = self._tangent(p_dot.reshape(self.p.size, -1))
+        return u_dot if p_dot.ndim == 2 else u_dot[..., 0]
+
+    def _rates(self, p_dot: Array) -> tuple[Array, Array]:
+        """Return ((K̇ − μ Ṁ) Φ, Ṁ Φ) along one direction (m,), each (n, c), guards included."""
+        modes = self._known.modes
+        phi = np.ascontiguousarray(modes.vectors)
+        direction = as_parameters(p_dot, "p_dot")
+        M_dot_phi = np.asarray(self.M.jvp(self.p, phi, direction))
+        K_dot_phi = np.asarray(self.K.jvp(self.p, phi, direction))
+        return K_dot_phi - M_dot_phi * modes.values, M_dot_phi
+
+    def _blocks(self, rates: Array) -> Iterator[tuple[list[int], Array, Array]]:
+        """Yield (cluster, ν, Q) with Φ_Cᴴ(K̇ − μṀ)Φ_C = Q diag(ν) Qᴴ, ν ascending."""
+        phi = self._known.modes.vectors
+        for cluster in map(list, self.clusters):
+            block = phi[:, cluster].conj().T @ rates[:, cluster]
+            nu, Q = np.linalg.eigh(0.5 * (block + block.conj().T))
+            yield cluster, nu, Q
+
+    def _tangent(self, p_dot: Array) -> Array:
+        """Return the rates of u, (n + 1, k, j)."""
+        modes, k = self._known.modes, self.values.size
+        n, j = self.pencil.n, p_dot.shape[1]
+        dtype = self.u.dtype
+        rhs, A = np.empty((n, k, j), dtype=dtype), np.zeros((modes.values.size, k, j), dtype=dtype)
+        u_dot = np.empty((n + 1, k, j), dtype=dtype)
+        with collecting(self._counts), phase("gradient"):
+            for i in range(j):
+                rates, M_dot_phi = self._rates(p_dot[:, i])
+                for cluster, nu, _ in self._blocks(rates):
+                    wanted = [a for a in cluster if a < k]
+                    u_dot[0, wanted, i] = nu[: len(wanted)]
+                    A[np.ix_(cluster, wanted, [i])] = (
+                        -0.5 * modes.vectors[:, cluster].conj().T @ M_dot_phi[:, wanted]
+                    )[:, :, None]
+                rhs[:, :, i] = -rates[:, :k]
+        y = self._resolvent(rhs)
+        modes = self._known.modes  # The solve may have added guards.
+        u_dot[1:] = y + np.einsum("nc,ckj->nkj", modes.vectors[:, : A.shape[0]], A)
+        if dtype.kind == "c":
+            for single in self.clusters:
+                if len(single) == 1:
+                    a = single[0]
+                    turn = y[modes.anchors[a], a].imag / self._pivots[a]
+                    u_dot[1:, a] -= 1j * turn * self.vectors[:, a, None]
+        return u_dot
+
+    def directional(self, p_dot: Array) -> Array:
+        """Return one-sided derivatives of the eigenvalues along ṗ.
+
+        A cluster of r eigenvalues splits into μ + h ν_i for small h > 0, where ν_i are the
+        eigenvalues of the r × r block Φᴴ(K̇ − μṀ)Φ of the cluster.
+
+        Parameters
+        ----------
+        p_dot : (m,) array
+            Direction.
+
+        Returns
+        -------
+        (k,) array
+            The derivatives, ascending within each cluster.
+        """
+        p_dot = as_parameters(p_dot, "p_dot")
+        if p_dot.shape != self.p.shape:
+            raise ValueError(f"got p_dot of shape {p_dot.shape}, expected {self.p.shape}")
+        k = self.values.size
+        mu_dot = np.empty(k)
+        with collecting(self._counts), phase("gradient"):
+            for cluster, nu, _ in self._blocks(self._rates(p_dot)[0]):
+                wanted = [a for a in cluster if a < k]
+                mu_dot[wanted] = nu[: len(wanted)]
+        return mu_dot
+
+    def rayleigh_gradients(self, T: Array) -> Array:
+        """Return the gradients of the Rayleigh quotients of the fixed vectors Φ t_j.
+
+        With t a unit vector this is φ_iᴴ (∂K/∂p − μ_i ∂M/∂p) φ_i: the gradient of μ_i
+        if μ_i is simple, and an element of its generalized gradient (Clarke 1983) if
+        not.
+
+        Parameters
+        ----------
+        T : (k, q) array
+            Coefficients of q vectors in the eigenvectors, each of norm 1.
+
+        Returns
+        -------
+        (m, q) array
+            One gradient per vector.
+        """
+        columns = []
+        with collecting(self._counts), phase("gradient"):
+            for t in np.asarray(T).T:
+                rho = float((np.abs(t) ** 2) @ self.values)
+                v = np.ascontiguousarray(self.vectors @ t)
+                gK = as_cotangent(self.K.vjp(self.p, v, v), self.p, "the vjp of K")
+                gM = as_cotangent(self.M.vjp(self.p, v, rho * v), self.p, "the vjp of M")
+                columns.append(gK - gM)
+        return np.stack(columns, axis=-1)
+
+    # Second derivatives ---------------------------------------------------------------------------
+
+    def linearized(self, p_dot: Array) -> "HermitianLinearization":
+        """Return the eigenpairs, linearized along directions, for Hessian-vector products.
+
+        Parameters
+        ----------
+        p_dot : (m,) or (m, j) array
+            Direction, or j directions, which are solved together.
+
+        Returns
+        -------
+        HermitianLinearization
+            u̇, and the rates of `vjp`.
+        """
+        return HermitianLinearization(self, np.asarray(p_dot), self.jvp(p_dot))
+
+
+@dataclass(frozen=True, eq=False)
+class HermitianLinearization:
+    """Eigenpairs linearized along ṗ (docs/math/spectra.md, eqs. 209–212).
+
+    solution: the eigenpairs; p_dot: ṗ, (m,) or (m, j); u_dot: u̇, of u's shape, or with
+    one more axis of length j.
+    """
+
+    solution: HermitianEigenSolution
+    p_dot: Array
+    u_dot: Array
+
+    def vjp_rate(self, u_bar: Array, u_bar_dot: Array) -> Array:
+        """Return the rate of p ↦ (du/dp)ᴴ ū along ṗ, while ū has the rate ū̇: (m,) or (m, j).
+
+        Quantities of a whole cluster are differentiated with the block Φ_Cᴴ(K̇ −
+        μṀ)Φ_C.
+
+        Raises TypeError if K or M has no `hvp`, RepeatedEigenvalue or CutCluster under
+        the conditions of `HermitianEigenSolution.adjoint`.
+        """
+        s = self.solution
+        shape, m = s.u.shape, s.p.size
+        bar = s._as_bar(u_bar)
+        rates = np.asarray(u_bar_dot).astype(s.u.dtype).reshape(*shape, -1)
+        u_dot, p_dot = self.u_dot.reshape(*shape, -1), self.p_dot.reshape(m, -1)
+        N, _ = s._multipliers(bar[1:, :, None])
+        lam = s._adjoint(bar[:, :, None])[1:, :, 0]
+        steps = [
+            _Rate.along(s, p_dot[:, i], u_dot[1:, :, i], rates[:, :, i], lam, N[:, :, 0])
+            for i in range(p_dot.shape[1])
+        ]
+        z = s._resolvent(np.stack([step.rhs for step in steps], axis=-1))
+        columns = [step.gradient(s, z[:, :, i], lam) for i, step in enumerate(steps)]
+        g = np.stack(columns, axis=-1)
+        return g[:, 0] if self.p_dot.ndim == 1 else g
+
+
+@dataclass(frozen=True, eq=False)
+class _Rate:
+    """The terms of a second derivative along one direction, before and after its block solve.
+
+    phi_dot: Φ̇, (n, k); inside: the part of λ̇ in the clusters, (n, k); rhs: the
+    right-hand side of the block solve, (n, k); mass_left_dot: the rate of the left
+    vectors of Ṁ without λ̇, (n, k); mass_left: these vectors, (n, k); parts: rates of
+    the vjps with fixed vectors, (m,).
+    """
+
+    phi_dot: Array
+    inside: Array
+    rhs: Array
+    mass_left: Array
+    mass_left_dot: Array
+    parts: Array
+
+    @classmethod
+    def along(
+        cls,
+        s: HermitianEigenSolution,
+        p_dot: Array,
+        phi_dot: Array,
+        bar_dot: Array,
+        lam: Array,
+        N: Array,
+    ) -> "_Rate":
+        """Assemble the terms (docs/math/spectra.md, eqs. 210 and 211).
+
+        N: (c, k), multipliers of the normalization; zero for modes that `count` cuts off.
+        """
+        k, pencil = s.values.size, s.pencil
+        phi, N = np.ascontiguousarray(s.vectors), N[:k]
+        phi_dot = np.ascontiguousarray(phi_dot)
+        with collecting(s._counts), phase("gradient"):
+            of_K, M_dot_phi = s._rates(p_dot)
+            M_dot_phi = M_dot_phi[:, :k]
+            left = np.ascontiguousarray(lam)
+            mass_left = np.ascontiguousarray(0.5 * phi @ N - lam * s.values)
+            K_lam, pK = checked_matrix_hvp(s.K, s.p, phi, left, as_parameters(p_dot))
+            M_left, pM = checked_matrix_hvp(s.M, s.p, phi, mass_left, as_parameters(p_dot))
+        M_phi_dot, M_lam = pencil.apply_M(phi_dot), pencil.apply_M(left)
+        L_dot, W_dot = np.zeros((k, k), phi.dtype), np.zeros((k, k), phi.dtype)
+        same = np.zeros((k, k), dtype=bool)
+        for cluster, nu, Q in s._blocks(of_K):
+            wanted = [a for a in cluster if a < k]
+            place = np.ix_(wanted, wanted)
+            same[place] = True
+            values_bar_dot = bar_dot[0, wanted].real
+            if len(wanted) < len(cluster):
+                if values_bar_dot.any() or bar_dot[1:, wanted].any():
+                    raise s._cut(cluster)
+                continue
+            L_dot[place] = (Q * nu) @ Q.conj().T
+            W_dot[place] = (Q * values_bar_dot) @ Q.conj().T
+        R = bar_dot[1:] + K_lam + M_left + 0.5 * M_dot_phi @ N + M_phi_dot @ N - M_lam @ L_dot
+        N_dot = np.where(same, -(phi.conj().T @ R), 0.0)
+        pivots = s._pivots
+        if phi.dtype.kind == "c":
+            anchors = s._known.modes.anchors[:k]
+            for single in s.clusters:
+                if len(single) == 1:
+                    a = single[0]
+                    R[anchors[a], a] += 1j * N_dot[a, a].imag / pivots[a]
+                    N_dot[a, a] = N_dot[a, a].real
+        R = R + s._known.modes.M_vectors[:, :k] @ N_dot
+        coordinates = np.where(same, W_dot - (M_dot_phi + M_phi_dot).conj().T @ lam, 0.0)
+        mass_left_dot = 0.5 * (phi_dot @ N + phi @ N_dot) - lam @ L_dot
+        return cls(phi_dot, phi @ coordinates, R, mass_left, mass_left_dot, pK + pM)
+
+    def gradient(self, s: HermitianEigenSolution, z: Array, lam: Array) -> Array:
+        """Return the rate of the gradient, (m,); z: the solution of the block solve, (n, k)."""
+        phi, phi_dot = np.ascontiguousarray(s.vectors), self.phi_dot
+        lam_dot = np.ascontiguousarray(self.inside - z)
+        mass_left_dot = np.ascontiguousarray(self.mass_left_dot - lam_dot * s.values)
+        with collecting(s._counts), phase("gradient"):
+            g = (
+                self.parts
+                + s.K.vjp(s.p, phi_dot, np.ascontiguousarray(lam))
+                + s.K.vjp(s.p, phi, lam_dot)
+                + s.M.vjp(s.p, phi_dot, self.mass_left)
+                + s.M.vjp(s.p, phi, mass_left_dot)
+            )
+        return as_cotangent(g, s.p, "the hvp of K or M")

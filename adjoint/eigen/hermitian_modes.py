@@ -1,0 +1,313 @@
+"""Eigenpairs of a Hermitian pencil with positive semidefinite M, by Lanczos' method.
+
+S = (K − σM)⁻¹ M has the eigenvalues θ = 1/(μ − σ) and is selfadjoint in vᴴ M w. One
+factorization of K − σM serves all searches (docs/math/spectra.md, eqs. 200–203).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sparse
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
+
+from .._numerics import column_dots
+from ..errors import MissingEigenvalues, NotPositiveDefinite
+from ..factor.backward_error import probe_vector, product
+from ..protocols import Inverse
+from ..typing import Array
+from .biorthogonal import anchor
+from .deflated_cg import Complement
+
+DENSE = 64
+"""Number of unknowns up to which S is written as a dense matrix."""
+
+CLOSE = 1e-8
+"""Relative gap below which eigenvalues are one cluster."""
+
+LOSS = 1e-6
+"""Largest accepted relative error of a single eigenvector, residual / gap."""
+
+ACCURATE = 1e-8
+"""Largest accepted relative residual ‖(S − θ)φ‖ / |θ| of an eigenpair."""
+
+CHECK_STEPS = 16
+"""Lanczos steps of the search for missed modes."""
+
+ROUNDS = 4
+"""Maximum number of searches that add missed modes."""
+
+
+@dataclass(frozen=True, eq=False)
+class HermitianModes:
+    """Computed eigenpairs: the `count` wanted ones in ascending order, then the guards.
+
+    values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ; residuals: ‖(S
+    − θ)φ‖_M / |θ|, (c,); clusters: indices of the modes of each cluster, in the order
+    of first members, guards included; anchors: the entry of each φ that is real and
+    positive.
+    """
+
+    count: int
+    values: Array
+    vectors: Array
+    M_vectors: Array
+    residuals: Array
+    clusters: tuple[tuple[int, ...], ...]
+    anchors: Array
+
+    @property
+    def complement(self) -> Complement:
+        """The projector that removes all computed modes."""
+        return Complement(self.vectors, self.M_vectors)
+
+
+@dataclass(frozen=True, eq=False)
+class Pencil:
+    """(K, M) with the factors of K − σM. real: True if both matrices are real."""
+
+    K: sparse.csc_array
+    M: sparse.csc_array
+    inverse: Inverse
+    sigma: float
+
+    @property
+    def n(self) -> int:
+        """The number of unknowns."""
+        return int(self.M.shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """float or complex."""
+        return np.result_type(self.K.dtype, self.M.dtype)
+
+    def apply_M(self, v: Array) -> Array:
+        """Return M v for a block (n, j)."""
+        return product(self.M, v, "N")
+
+    def S(self, v: Array) -> Array:
+        """Return (K − σM)⁻¹ M v for a block (n, j)."""
+        return self.inverse.solve(self.apply_M(v))
+
+
+def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
+    """Return the `count` modes nearest to σ, and at least `guard` further ones.
+
+    Raises MissingEigenvalues if the search does not converge, finds fewer modes, or still
+    misses modes after ROUNDS searches; NotPositiveDefinite if M is indefinite.
+    """
+    asked = min(pencil.n, count + guard)
+    if pencil.n <= DENSE or asked > pencil.n // 3:
+        theta, V = _dense(pencil, asked)
+        if theta.size < count:
+            raise MissingEigenvalues(
+                f"the pencil has {theta.size} finite eigenvalues, but count={count}. The others "
+                "are infinite, because M is singular. Remedy: a smaller count"
+            )
+        theta, V, residuals = _rayleigh_ritz(pencil, V)
+    else:
+        theta, V, residuals = _searched(pencil, count, asked)
+    if not (residuals[:count] <= ACCURATE).all():
+        raise MissingEigenvalues(
+            f"the search near sigma = {pencil.sigma:.6g} left a relative residual of "
+            f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. Usual cause: an iterative "
+            "solver with a loose tolerance. Remedy: a direct factorizer, or a smaller rtol"
+        )
+    return _ordered(pencil, theta, V, residuals, count)
+
+
+def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianModes:
+    """Return the modes with `more` further guards, by a search that is deflated by the known ones.
+
+    Raises the errors of `find_modes`.
+    """
+    more = min(more, pencil.n - modes.values.size)
+    if more <= 0:
+        return modes
+    V = np.hstack([modes.vectors, _lanczos(pencil, modes.complement, more)])
+    theta, V, residuals = _rayleigh_ritz(pencil, V)
+    return _ordered(pencil, theta, V, residuals, modes.count)
+
+
+def _searched(pencil: Pencil, count: int, asked: int) -> tuple[Array, Array, Array]:
+    """Return θ, Φ and residuals of `asked` or more modes, by descending |θ|."""
+    V = _lanczos(pencil, None, asked)
+    for _ in range(ROUNDS):
+        theta, V, residuals = _rayleigh_ritz(pencil, V)
+        known = Complement(V, pencil.apply_M(V))
+        missed = _largest_outside(pencil, known)
+        if not missed > np.abs(theta[asked - 1]) * (1.0 + LOSS):
+            return theta, V, residuals
+        V = np.hstack([V, _lanczos(pencil, known, max(2, asked - count))])
+    raise MissingEigenvalues(
+        f"the search near sigma = {pencil.sigma:.6g} still misses modes after {ROUNDS} rounds. "
+        "Usual cause: eigenvalues of high multiplicity. Remedy: a larger guard"
+    )
+
+
+def _lanczos(pencil: Pencil, known: Complement | None, asked: int) -> Array:
+    """Return `asked` vectors V (n, asked) of largest |θ| outside of the known modes."""
+    n = pencil.n
+
+    def outside(v: Array) -> Array:
+        return v if known is None else known(v)
+
+    def shift_invert(v: Array) -> Array:
+        # ARPACK passes M x: the solve completes S x.
+        return outside(pencil.inverse.solve(v.reshape(n, -1)))[:, 0]
+
+    start = probe_vector(n) if known is None else probe_vector(n + known.phi.shape[1])[:n]
+    start = outside(pencil.S(start[:, None].astype(pencil.dtype)))[:, 0]
+    try:
+        return np.asarray(
+            eigsh(
+                pencil.K,
+                asked,
+                M=pencil.M,
+                sigma=pencil.sigma,
+                OPinv=LinearOperator((n, n), dtype=pencil.dtype, matvec=shift_invert),
+                v0=start,
+                ncv=min(n, max(2 * asked + 2, 24)),
+                tol=0.0,
+            )[1]
+        )
+    except (ArpackNoConvergence, ArpackError) as error:
+        raise MissingEigenvalues(
+            f"Lanczos' method did not find {asked} eigenvalues near sigma = {pencil.sigma:.6g} of "
+            f"a pencil with {n} unknowns: {error}. Usual causes: sigma far from the eigenvalues, "
+            "or more eigenvalues asked for than are finite (a singular M). Remedy: sigma closer "
+            "to the eigenvalues, or a smaller count"
+        ) from error
+
+
+def _dense(pencil: Pencil, asked: int) -> tuple[Array, Array]:
+    """Return θ and Φ of up to `asked` modes from dense matrices, by descending |θ|.
+
+    With M = L Lᴴ the nonzero eigenvalues of S are those of Lᴴ (K − σM)⁻¹ L.
+    """
+    weights, U = np.linalg.eigh(pencil.M.toarray())
+    largest = float(np.abs(weights).max(initial=0.0))
+    if not weights.min(initial=0.0) >= -1e-12 * largest:
+        raise _indefinite(float(weights.min()) / largest)
+    kept = weights > 1e-13 * largest
+    L = U[:, kept] * np.sqrt(weights[kept])
+    F_L = pencil.inverse.solve(np.ascontiguousarray(L))
+    H = L.conj().T @ F_L
+    theta, Y = np.linalg.eigh(0.5 * (H + H.conj().T))
+    order = np.argsort(-np.abs(theta), kind="stable")[:asked]
+    order = order[np.abs(theta[order]) > 0.0]
+    return theta[order], F_L @ (Y[:, order] / theta[order])
+
+
+def _rayleigh_ritz(pencil: Pencil, V: Array) -> tuple[Array, Array, Array]:
+    """Return θ, Φ with Φᴴ M Φ = I, and residuals, from a basis V of the space; one block solve.
+
+    Modes are ordered by descending |θ|. Φ lies in the range of S, so that a singular M
+    leaves no part of its null space in Φ.
+    """
+    V = _orthonormal(pencil, V)
+    SV = pencil.S(V)
+    H = pencil.apply_M(V).conj().T @ SV
+    theta, Q = np.linalg.eigh(0.5 * (H + H.conj().T))
+    order = np.argsort(-np.abs(theta), kind="stable")
+    theta, Q = theta[order], Q[:, order]
+    SV_Q = SV @ Q
+    r = SV_Q - (V @ Q) * theta
+    sizes = np.sqrt(np.maximum(column_dots(pencil.apply_M(r), r).real, 0.0))
+    phi = _orthonormal(pencil, SV_Q / theta)
+    return theta, phi, sizes / np.abs(theta)
+
+
+def _orthonormal(pencil: Pencil, V: Array) -> Array:
+    """Return V R⁻¹ with Vᴴ M V = I: Cholesky of the Gram matrix, applied twice."""
+    for _ in range(2):
+        gram = pencil.apply_M(V).conj().T @ V
+        squares = np.diagonal(gram).real
+        if not (squares > 0.0).all():
+            sizes = column_dots(V, V).real * np.abs(pencil.M.data).max(initial=0.0)
+            raise _indefinite(float((squares / np.where(sizes > 0.0, sizes, 1.0)).min()))
+        V = V / np.sqrt(squares)
+        gram = pencil.apply_M(V).conj().T @ V
+        try:
+            R = scipy.linalg.cholesky(0.5 * (gram + gram.conj().T))
+        except np.linalg.LinAlgError as error:
+            raise _indefinite(float(np.linalg.eigvalsh(gram).min())) from error
+        V = scipy.linalg.solve_triangular(R, V.conj().T, trans="C").conj().T
+    return V
+
+
+def _indefinite(found: float) -> NotPositiveDefinite:
+    return NotPositiveDefinite(
+        f"EigenProblem: M is not positive semidefinite: φᴴMφ = {found:.1e} of its size. A "
+        "Hermitian pencil needs M ≥ 0 for real eigenvalues and for the normalization φᴴMφ = 1. "
+        "For the buckling of structures use adjoint.eigen.LinearBuckling, for other pencils "
+        "factorize=adjoint.lu"
+    )
+
+
+def _largest_outside(pencil: Pencil, known: Complement) -> float:
+    """Return the largest |Ritz value| of S outside of the known modes: CHECK_STEPS of Lanczos.
+
+    Ritz values are lower bounds of |θ|: the result never suspects a mode that does not
+    exist.
+    """
+    n, room = pencil.n, pencil.n - known.phi.shape[1]
+    v = known(pencil.S(probe_vector(n + 1)[:n, None].astype(pencil.dtype)))
+    basis: list[Array] = []
+    M_basis: list[Array] = []
+    alphas: list[float] = []
+    betas: list[float] = []
+    for _ in range(min(CHECK_STEPS, room)):
+        M_v = pencil.apply_M(v)
+        size = float(np.sqrt(max(column_dots(M_v, v).real[0], 0.0)))
+        if basis and not size > 1e-12 * max(map(abs, alphas)):
+            break
+        if size == 0.0:
+            return 0.0
+        v, M_v = v / size, M_v / size
+        if basis:
+            betas.append(size)
+        basis.append(v)
+        M_basis.append(M_v)
+        w = known(pencil.inverse.solve(M_v))
+        alphas.append(float(column_dots(M_v, w).real[0]))
+        for _ in range(2):
+            for q, M_q in zip(basis, M_basis, strict=True):
+                w = w - q * column_dots(M_q, w)
+        v = w
+    if not alphas:
+        return 0.0
+    ritz = scipy.linalg.eigvalsh_tridiagonal(np.array(alphas), np.array(betas[: len(alphas) - 1]))
+    return float(np.abs(ritz).max())
+
+
+def _ordered(
+    pencil: Pencil, theta: Array, V: Array, residuals: Array, count: int
+) -> HermitianModes:
+    """Return the modes with the wanted ones in ascending order, phases fixed, clusters found."""
+    values = pencil.sigma + 1.0 / theta
+    ascending = np.argsort(values[:count], kind="stable")
+    order = np.concatenate([ascending, np.arange(count, theta.size)])
+    values, V, residuals, theta = values[order], V[:, order], residuals[order], theta[order]
+    anchors = np.array([anchor(column) for column in V.T])
+    pivots = V[anchors, np.arange(values.size)]
+    V = V * (np.abs(pivots) / pivots)
+    V[anchors, np.arange(values.size)] = np.abs(pivots)
+    clusters = _clusters(values, np.maximum(np.abs(values), 1.0 / np.abs(theta)), residuals)
+    return HermitianModes(count, values, V, pencil.apply_M(V), residuals, clusters, anchors)
+
+
+def _clusters(values: Array, scales: Array, residuals: Array) -> tuple[tuple[int, ...], ...]:
+    """Return the clusters: modes closer than CLOSE, or than their residuals can separate."""
+    order = np.argsort(values, kind="stable")
+    groups: list[list[int]] = []
+    for i in order.tolist():
+        if groups:
+            j = groups[-1][-1]
+            scale = max(scales[i], scales[j])
+            least = max(CLOSE, max(residuals[i], residuals[j]) / LOSS)
+            if values[i] - values[j] <= least * scale:
+                groups[-1].append(i)
+                continue
+        groups.append([i])
+    return tuple(sorted(tuple(sorted(group)) for group in groups))

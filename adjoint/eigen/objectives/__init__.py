@@ -1,0 +1,1 @@
+"""Objectives of eigenvalues and eigenvectors, for `Reduced(EigenProblem(…), objective)`."""

@@ -1,0 +1,1 @@
+"""The brachistochrone: a calculus of variations on meshes, and its inner products."""
