@@ -56,7 +56,7 @@ class ClosedPattern:
         """
         digest = hashlib.blake2b(at.tobytes())
         for part in (L.indptr, L.indices, U.indptr, U.indices):
-            digest.update(np.ascontiguousarray(part))
+            digest.update(part.tobytes())
         found, places = digest.digest(), self.places
         if places is None or places[0] != found:
             lower = self._place(at[L.indices], at[columns_of(L)])

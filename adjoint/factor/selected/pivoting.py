@@ -74,7 +74,7 @@ def solve_error(lu, M: sparse.csc_array) -> float:  # type: ignore[no-untyped-de
 
 
 def sign_of(lu, *orders: Array) -> complex:  # type: ignore[no-untyped-def]
-    """Return det A / |det A| from the factors and the permutations before them."""
+    """Return det A / |det A| from the factors and the permutations before them (eq. 280)."""
     pivots = lu.U.diagonal()
     total = np.prod(pivots / np.abs(pivots))
     for order in (lu.perm_r, lu.perm_c, *orders):
