@@ -8,6 +8,7 @@ import numpy as np
 from ..._dataclasses import short_repr
 from ..._numerics import read_only
 from ..._validation import named, require_function
+from ...derive.hvp import rate_along
 from ...errors import NotComplexSafe
 from ...typing import Array
 from .packed import packed, require_modes, values_of, vectors_of
@@ -96,6 +97,21 @@ class SpectralFunction:
             )
         u_bar = packed(values_bar, vectors_bar)
         return (u_bar if u.dtype.kind == "c" else u_bar.real.astype(float)), np.zeros_like(p)
+
+    def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
+        """Return the derivative of ū along u̇, by extrapolated differences, and zeros."""
+
+        def as_reals(v: Array) -> Array:
+            return np.concatenate([v.real.ravel(), v.imag.ravel()] if cplx else [v.ravel()])
+
+        def gradient(x: Array) -> Array:
+            v = x[: u.size] + 1j * x[u.size :] if cplx else x
+            return as_reals(self.gradients(v.reshape(u.shape), p)[0])
+
+        cplx, none = u.dtype.kind == "c", np.zeros(0)
+        rate, _ = rate_along(gradient, as_reals(u), none, as_reals(u_dot), none)
+        rate = rate[: u.size] + 1j * rate[u.size :] if cplx else rate
+        return rate.reshape(u.shape), np.zeros_like(p)
 
     def _by_complex_steps(self, u: Array) -> Array:
         if u.dtype.kind == "c":
