@@ -7,7 +7,13 @@ from ..errors import RepeatedEigenvalue
 from ..typing import Array
 
 GAUGE = 1e-6
-"""Relative size of a cotangent's part inside a cluster that counts as zero."""
+"""Relative difference of the cotangents of a cluster's values that counts as zero."""
+
+ROTATION = 1e-12
+"""Relative size of the part of vector cotangents inside of a cluster that counts as zero.
+
+A derivative divides this part by the gaps, which may be 1e-8: more than rounding is refused.
+"""
 
 
 def ascending(block: Array) -> Array:

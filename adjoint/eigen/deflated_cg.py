@@ -18,7 +18,7 @@ TOLERANCE = 1e-11
 ACCEPT = 1e-10
 """Residual that is accepted when the iteration makes no more progress."""
 
-MOST = 60
+MOST = 120
 """Maximum number of iterations; 10 to 25 are usual."""
 
 
@@ -86,6 +86,7 @@ def deflated_cg(
         raise KrylovStalled(
             f"derivatives of eigenvectors: deflated CG reached a residual of {best.max():.1e} "
             f"after {steps} iterations, accepted is {ACCEPT:.0e}. Usual cause: an eigenvalue that "
-            "was not computed lies next to a wanted one. Remedy: a larger guard"
+            "was not computed lies next to a wanted one. Remedy: sigma closer to the wanted "
+            "eigenvalues, or a larger guard"
         )
     return P(best_x), steps

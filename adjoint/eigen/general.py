@@ -19,7 +19,7 @@ from ..factor.evidence import Evidence
 from ..protocols import Inverse, Matrix
 from ..typing import Array
 from .biorthogonal import Modes
-from .cluster_blocks import GAUGE, ascending, cotangent_of_block
+from .cluster_blocks import GAUGE, ROTATION, ascending, cotangent_of_block
 from .resolvent import Resolvent, Side
 
 
@@ -212,7 +212,7 @@ class GeneralEigenSolution(Local):
             # An orthonormal basis: the vectors of a defective cluster are nearly parallel.
             inside = np.einsum("na,nbj->abj", self.modes.basis(block).conj(), y_bar[:, block])
             size = np.linalg.norm(vectors_bar[:, block], axis=0).max(axis=0)
-            if (np.abs(inside).max(axis=(0, 1)) > GAUGE * size).any():
+            if (np.abs(inside).max(axis=(0, 1)) > ROTATION * size).any():
                 raise self._dependent(block, defective, "vectors")
 
     def _dependent(

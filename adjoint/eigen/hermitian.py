@@ -11,19 +11,17 @@ import numpy as np
 from .._dataclasses import Local
 from .._optional_methods import checked_matrix_hvp
 from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
-from ..errors import CutCluster, EigenError, KrylovStalled, NonFinite, RepeatedEigenvalue
+from ..errors import CutCluster, KrylovStalled, NonFinite, RepeatedEigenvalue
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
 from ..protocols import Matrix
 from ..typing import Array
+from .cluster_blocks import GAUGE, ROTATION
 from .deflated_cg import deflated_cg
-from .hermitian_modes import HermitianModes, Pencil, more_modes
+from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
 
-GAUGE = 1e-6
-"""Relative size of a cotangent's part inside a cluster that counts as zero."""
-
-MORE = 4
-"""Number of modes that are added if a derivative stalls next to a mode that is not known."""
+ADDITIONS = 3
+"""Maximum number of times that guards are added because a derivative stalls."""
 
 
 @dataclass(eq=False)
@@ -208,29 +206,34 @@ class HermitianEigenSolution(Local):
                 continue
             spread = np.ptp(values_bar, axis=0)
             if (spread > GAUGE * np.abs(values_bar).max(axis=0)).any():
-                raise self._repeated(cluster, "values")
+                part = spread / np.maximum(np.abs(values_bar).max(axis=0), np.finfo(float).tiny)
+                raise self._repeated(cluster, "values", float(part.max()))
             block = N[np.ix_(cluster, wanted)]
             skew = np.abs(block - block.conj().transpose(1, 0, 2)).max(axis=(0, 1))
             phi = np.linalg.norm(self.vectors[:, wanted], axis=0).max()
             size = np.linalg.norm(vectors_bar, axis=0).max(axis=0) * phi
-            if (skew > GAUGE * size).any():
-                raise self._repeated(cluster, "vectors")
+            if (skew > ROTATION * size).any():
+                part = float((skew / np.where(size > 0.0, size, 1.0)).max())
+                raise self._repeated(cluster, "vectors", part)
 
     def _named(self, cluster: list[int]) -> str:
         values = ", ".join(f"{self._known.modes.values[i]:.12g}" for i in cluster)
         return f"{cluster} ({values})"
 
-    def _repeated(self, cluster: list[int], what: str) -> RepeatedEigenvalue:
+    def _repeated(self, cluster: list[int], what: str, part: float) -> RepeatedEigenvalue:
+        accepted = GAUGE if what == "values" else ROTATION
         return RepeatedEigenvalue(
             f"the objective depends on single {what} of the cluster {self._named(cluster)}, which "
-            "are not differentiable there. Ask for a quantity of the whole cluster: "
-            "EigenvalueSum, EigenvalueSmoothMin, EigenvalueSmoothMax or Projector. One-sided "
-            "derivatives of the members: directional(p_dot). To maximize the smallest "
+            f"are not differentiable there: the part of the cotangent that depends on the basis "
+            f"is {part:.1e} of its size, accepted is {accepted:.0e}. Ask for a quantity of the "
+            "whole cluster: EigenvalueSum, EigenvalueSmoothMin, EigenvalueSmoothMax or Projector. "
+            "One-sided derivatives of the members: directional(p_dot). To maximize the smallest "
             "eigenvalue: BoundFormulation"
         )
 
     def _cut(self, cluster: list[int]) -> CutCluster:
-        low, high = cluster[0], cluster[-1] + 1
+        # The members are the wanted modes farthest from σ, then the first guards.
+        low, high = sum(mode not in cluster for mode in range(self.values.size)), cluster[-1] + 1
         fewer = f"count={low} or " if low else ""
         return CutCluster(
             f"the objective depends on eigenvalues of the cluster {self._named(cluster)}, but "
@@ -265,14 +268,17 @@ class HermitianEigenSolution(Local):
         if used.size:
             owner = np.repeat(np.arange(k), j)[used]
             with collecting(self._counts):
-                try:
-                    y[:, used] = self._solved(flat[:, used], owner)
-                except EigenError:
-                    raise
-                except KrylovStalled:
-                    self._known.modes = more_modes(self.pencil, self._known.modes, MORE)
-                    y[:, used] = self._solved(flat[:, used], owner)
+                y[:, used] = self._solved_with_guards(flat[:, used], owner)
         return y.reshape(rhs.shape)
+
+    def _solved_with_guards(self, rhs: Array, owner: Array) -> Array:
+        """Return `_solved`, with more guards where CG stalls; they stay known to the solution."""
+        for addition in range(ADDITIONS):
+            try:
+                return self._solved(rhs, owner)
+            except KrylovStalled:
+                self._known.modes = more_modes(self.pencil, self._known.modes, MORE * 2**addition)
+        return self._solved(rhs, owner)
 
     def _solved(self, rhs: Array, owner: Array) -> Array:
         """Solve (K − μ_i M) y = rhs for columns that belong to the modes `owner`, (n, columns)."""

@@ -5,6 +5,7 @@ factorization of K − σM serves all searches (docs/math/spectra.md, eqs. 200�
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -34,27 +35,44 @@ ACCURATE = 1e-8
 CHECK_STEPS = 16
 """Lanczos steps of the search for missed modes."""
 
-ROUNDS = 4
-"""Maximum number of searches that add missed modes."""
+ROUNDS = 6
+"""Maximum number of searches that add missed modes; each adds twice as many as the one before."""
+
+MORE = 4
+"""Number of guards of the first addition of modes; each further addition doubles the number."""
 
 
 @dataclass(frozen=True, eq=False)
 class HermitianModes:
     """Computed eigenpairs: the `count` wanted ones in ascending order, then the guards.
 
-    values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ; residuals: ‖(S
-    − θ)φ‖_M / |θ|, (c,); clusters: indices of the modes of each cluster, in the order
-    of first members, guards included; anchors: the entry of each φ that is real and
-    positive.
+    sigma: σ; values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ;
+    residuals: ‖(S − θ)φ‖_M / |θ|, (c,); anchors: the entry of each φ that is real and
+    positive; dense: True if the modes are those of a dense matrix.
     """
 
     count: int
+    sigma: float
     values: Array
     vectors: Array
     M_vectors: Array
     residuals: Array
-    clusters: tuple[tuple[int, ...], ...]
     anchors: Array
+    dense: bool
+
+    @cached_property
+    def clusters(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the modes of each cluster, guards included, in the order of first members."""
+        scales = np.maximum(np.abs(self.values), np.abs(self.values - self.sigma))
+        return _clusters(self.values, scales, self.residuals)
+
+    @property
+    def cut(self) -> tuple[int, ...]:
+        """The cluster that has both wanted modes and guards; empty if no cluster has."""
+        for cluster in self.clusters:
+            if cluster[0] < self.count <= cluster[-1]:
+                return cluster
+        return ()
 
     @property
     def complement(self) -> Complement:
@@ -97,7 +115,8 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
     misses modes after ROUNDS searches; NotPositiveDefinite if M is indefinite.
     """
     asked = min(pencil.n, count + guard)
-    if pencil.n <= DENSE or asked > pencil.n // 3:
+    dense = pencil.n <= DENSE or asked > pencil.n // 3
+    if dense:
         theta, V = _dense(pencil, asked)
         if theta.size < count:
             raise MissingEigenvalues(
@@ -113,32 +132,65 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
             f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. Usual cause: an iterative "
             "solver with a loose tolerance. Remedy: a direct factorizer, or a smaller rtol"
         )
-    return _ordered(pencil, theta, V, residuals, count)
+    modes = _ordered(pencil, theta, V, residuals, count, dense)
+    more = MORE
+    while (cut := modes.cut) and modes.values.size - 1 in cut:
+        # The cluster may have members beyond the last guard.
+        known = modes.values.size
+        modes = more_modes(pencil, modes, more)
+        if modes.values.size == known:
+            break
+        more *= 2
+    return modes
 
 
 def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianModes:
     """Return the modes with `more` further guards, by a search that is deflated by the known ones.
 
+    The known modes keep their bits: solutions refer to the bases of their clusters.
+
     Raises the errors of `find_modes`.
     """
-    more = min(more, pencil.n - modes.values.size)
+    known, c = modes.complement, modes.values.size
+    more = min(more, pencil.n - c)
     if more <= 0:
         return modes
-    V = np.hstack([modes.vectors, _lanczos(pencil, modes.complement, more)])
-    theta, V, residuals = _rayleigh_ritz(pencil, V)
-    return _ordered(pencil, theta, V, residuals, modes.count)
+    # The dense search has equal bits in each run, so that its first c modes are the known ones.
+    V = _dense(pencil, c + more)[1][:, c:] if modes.dense else _lanczos(pencil, known, more)
+    if V.shape[1] == 0:
+        return modes
+    theta, V, residuals = _rayleigh_ritz(pencil, known(V))
+    old = 1.0 / (modes.values - pencil.sigma)
+    if not np.abs(theta).max() <= np.abs(old[: modes.count]).min() * (1.0 + LOSS):
+        raise MissingEigenvalues(
+            f"the eigenvalue {pencil.sigma + 1.0 / theta[0]:.12g} is nearer to "
+            f"sigma = {pencil.sigma:.6g} than one of the {modes.count} wanted eigenvalues, but the "
+            "first search missed it. Usual cause: eigenvalues of high multiplicity. Remedy: a "
+            "larger guard"
+        )
+    V, anchors = _with_phases(known(V))
+    return HermitianModes(
+        modes.count,
+        pencil.sigma,
+        np.concatenate([modes.values, pencil.sigma + 1.0 / theta]),
+        np.hstack([modes.vectors, V]),
+        np.hstack([modes.M_vectors, pencil.apply_M(V)]),
+        np.concatenate([modes.residuals, residuals]),
+        np.concatenate([modes.anchors, anchors]),
+        modes.dense,
+    )
 
 
 def _searched(pencil: Pencil, count: int, asked: int) -> tuple[Array, Array, Array]:
     """Return θ, Φ and residuals of `asked` or more modes, by descending |θ|."""
     V = _lanczos(pencil, None, asked)
-    for _ in range(ROUNDS):
+    for i in range(ROUNDS):
         theta, V, residuals = _rayleigh_ritz(pencil, V)
         known = Complement(V, pencil.apply_M(V))
         missed = _largest_outside(pencil, known)
         if not missed > np.abs(theta[asked - 1]) * (1.0 + LOSS):
             return theta, V, residuals
-        V = np.hstack([V, _lanczos(pencil, known, max(2, asked - count))])
+        V = np.hstack([V, _lanczos(pencil, known, max(2, asked - count) * 2**i)])
     raise MissingEigenvalues(
         f"the search near sigma = {pencil.sigma:.6g} still misses modes after {ROUNDS} rounds. "
         "Usual cause: eigenvalues of high multiplicity. Remedy: a larger guard"
@@ -240,8 +292,8 @@ def _indefinite(found: float) -> NotPositiveDefinite:
     return NotPositiveDefinite(
         f"EigenProblem: M is not positive semidefinite: φᴴMφ = {found:.1e} of its size. A "
         "Hermitian pencil needs M ≥ 0 for real eigenvalues and for the normalization φᴴMφ = 1. "
-        "For the buckling of structures use adjoint.eigen.LinearBuckling, for other pencils "
-        "factorize=adjoint.lu"
+        "Usual causes: a wrong sign, or an element with negative mass. For a pencil with an "
+        "indefinite M use factorize=adjoint.lu"
     )
 
 
@@ -282,19 +334,33 @@ def _largest_outside(pencil: Pencil, known: Complement) -> float:
 
 
 def _ordered(
-    pencil: Pencil, theta: Array, V: Array, residuals: Array, count: int
+    pencil: Pencil, theta: Array, V: Array, residuals: Array, count: int, dense: bool
 ) -> HermitianModes:
-    """Return the modes with the wanted ones in ascending order, phases fixed, clusters found."""
+    """Return the modes with the wanted ones in ascending order, and with fixed phases."""
     values = pencil.sigma + 1.0 / theta
     ascending = np.argsort(values[:count], kind="stable")
     order = np.concatenate([ascending, np.arange(count, theta.size)])
-    values, V, residuals, theta = values[order], V[:, order], residuals[order], theta[order]
+    V, anchors = _with_phases(V[:, order])
+    return HermitianModes(
+        count,
+        pencil.sigma,
+        values[order],
+        V,
+        pencil.apply_M(V),
+        residuals[order],
+        anchors,
+        dense,
+    )
+
+
+def _with_phases(V: Array) -> tuple[Array, Array]:
+    """Return V with one real positive entry in each column, and the rows of these entries."""
+    columns = np.arange(V.shape[1])
     anchors = np.array([anchor(column) for column in V.T])
-    pivots = V[anchors, np.arange(values.size)]
+    pivots = V[anchors, columns]
     V = V * (np.abs(pivots) / pivots)
-    V[anchors, np.arange(values.size)] = np.abs(pivots)
-    clusters = _clusters(values, np.maximum(np.abs(values), 1.0 / np.abs(theta)), residuals)
-    return HermitianModes(count, values, V, pencil.apply_M(V), residuals, clusters, anchors)
+    V[anchors, columns] = np.abs(pivots)
+    return V, anchors
 
 
 def _clusters(values: Array, scales: Array, residuals: Array) -> tuple[tuple[int, ...], ...]:

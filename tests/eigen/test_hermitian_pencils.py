@@ -6,7 +6,7 @@ import scipy.linalg
 import scipy.sparse as sparse
 
 import adjoint
-from adjoint.eigen import EigenProblem
+from adjoint.eigen import EigenProblem, Projector
 from adjoint.errors import (
     CutCluster,
     MissingEigenvalues,
@@ -189,6 +189,72 @@ def test_a_cluster_that_count_cuts_is_refused_only_if_it_matters() -> None:
     assert np.allclose(solution.vjp(np.array([1.0, 0.0])), whole.vjp(np.array([1.0, 0.0, 0.0])))
     with pytest.raises(CutCluster, match="count=1 or count=3"):
         solution.vjp(np.array([1.0, 1.0]))
+
+
+@pytest.mark.parametrize(("copies", "n", "count"), [(5, 40, 2), (40, 50, 40), (12, 5, 3)])
+def test_eigenvalues_of_high_multiplicity_are_complete(copies, n, count) -> None:
+    # Disconnected copies of a string: every eigenvalue has as many copies.
+    string, copy = laplacian(n, 1), np.random.default_rng(7).standard_normal((copies, n))
+    K0 = sparse.csc_array(sparse.block_diag([string] * copies))
+    K = adjoint.Affine(K0, [sparse.csc_array(sparse.diags_array(copy.ravel()))])
+    solution = EigenProblem(K, count=count).solve(np.zeros(1))
+    assert [len(cluster) for cluster in solution.clusters] == [copies]
+    assert solution.evidence.counts.numeric == 1
+    if count < copies:
+        with pytest.raises(CutCluster, match=f"Ask for count={copies}$"):
+            solution.vjp(np.ones(count))
+        return
+    lowest = np.linalg.eigh(string.toarray())[1][:, 0]
+    assert abs(solution.vjp(np.ones(count))[0] - (copy @ lowest**2).sum()) <= 1e-12 * copies
+
+
+@pytest.mark.parametrize("gap", [1e-8, 1e-10, 0.0])
+def test_parts_that_depend_on_the_basis_are_not_lost_in_a_cluster(gap) -> None:
+    rng = np.random.default_rng(8)
+    Q = np.linalg.qr(rng.standard_normal((14, 14)))[0]
+    K0 = (Q * np.r_[1.0, 1.0 + gap, 3.0 + np.arange(12)]) @ Q.T
+    K1 = rng.standard_normal((14, 14))
+    K = adjoint.Affine(sparse.csc_array(K0 + K0.T), [sparse.csc_array(K1 + K1.T)])
+    solution = EigenProblem(K, count=2).solve(np.zeros(1))
+    assert solution.clusters == ((0, 1),)
+    t, single = rng.standard_normal(14), rng.standard_normal((14, 2))
+    invariant = 2.0 * np.outer(t, t @ solution.vectors)  # J = ‖Φᵀt‖²
+    assert np.isfinite(solution.vjp(np.zeros(2), invariant)).all()
+    # The part of 1e-9 has a derivative of 1e-9 / gap, up to infinity.
+    with pytest.raises(RepeatedEigenvalue, match=r"accepted is 1e-12"):
+        solution.vjp(np.zeros(2), invariant + 1e-9 * single)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-14, 1e-8])
+def test_the_gradient_of_a_projector_vanishes_where_all_targets_are_reached(distance) -> None:
+    problem, p = square(12, 3)
+    rng = np.random.default_rng(9)
+    targets = problem.solve(p).vectors @ rng.standard_normal((3, 2))
+    targets += distance * rng.standard_normal(targets.shape)
+    gradient = adjoint.Reduced(problem, Projector(targets, 3))(p).gradient
+    assert np.linalg.norm(gradient) <= distance + 1e-16
+
+
+def test_modes_keep_their_bits_when_derivatives_add_guards() -> None:
+    # 300 eigenvalues next to each other: CG needs more than the two guards.
+    ones, rng = np.ones(599), np.random.default_rng(10)
+    near = np.concatenate([1.0 + 1e-4 * np.arange(300), np.linspace(5.0, 100.0, 300)])
+    K0 = sparse.diags_array([1e-5 * ones, near, 1e-5 * ones], offsets=[-1, 0, 1])
+    K = adjoint.Affine(
+        sparse.csc_array(K0), [sparse.csc_array(sparse.diags_array(rng.standard_normal(600)))]
+    )
+    solution = EigenProblem(K, count=4).solve(np.zeros(1))
+    before = solution._known.modes
+    w = rng.standard_normal(solution.u.shape)
+    g, u_dot = solution.vjp(w), solution.jvp(np.ones(1))
+    after = solution._known.modes
+    c = before.values.size
+    assert after.values.size > c
+    assert np.array_equal(after.vectors[:, :c], before.vectors)
+    assert np.abs(after.vectors.T @ after.vectors - np.eye(after.values.size)).max() <= 1e-13
+    assert abs(np.vdot(w, u_dot) - g[0]) <= 1e-10 * np.linalg.norm(w) * np.linalg.norm(u_dot)
+    every = np.linalg.eigvalsh(K0.toarray())[: after.values.size]
+    assert np.allclose(np.sort(after.values), every, rtol=1e-13)
 
 
 # Bad input ----------------------------------------------------------------------------------------

@@ -103,8 +103,15 @@ class Projector:
         return B, np.linalg.solve(phi.conj().T @ _weighted("Projector", self.weight, phi), B)
 
     def _outside(self, phi: Array, C: Array) -> Array:
-        """Return W (T − Φ C), (n, q): the part of the targets outside of the span."""
-        return np.asarray(self._WT - _weighted("Projector", self.weight, phi @ C))
+        """Return W (T − Φ C), (n, q): the part of the targets outside of the span.
+
+        The second subtraction makes the part orthogonal to Φ relative to its own size. For
+        targets inside of the span the rounding errors of the first one would depend on the
+        basis of a cluster.
+        """
+        rest = self._WT - _weighted("Projector", self.weight, phi @ C)
+        W_phi = _weighted("Projector", self.weight, phi)
+        return np.asarray(rest - W_phi @ np.linalg.solve(phi.conj().T @ W_phi, phi.conj().T @ rest))
 
 
 @dataclass(frozen=True, eq=False)
