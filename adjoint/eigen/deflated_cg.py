@@ -39,7 +39,7 @@ class Complement:
 
 
 def deflated_cg(
-    S: Callable[[Array], Array],
+    F: Callable[[Array], Array],
     M: Callable[[Array], Array],
     P: Complement,
     shifts: Array,
@@ -47,24 +47,26 @@ def deflated_cg(
 ) -> tuple[Array, int]:
     """Solve (I − δ_i S) x_i = P b_i for x_i in the range of P; returns x and the iterations.
 
-    S, M: apply the operators to blocks (n, j); shifts: δ, real, (j,); b: (n, j). An
-    iteration applies S to one block. The operator is positive definite if all modes
+    F, M: apply (K − σM)⁻¹ and M to blocks (n, j); shifts: δ, real, (j,); b: (n, j). An
+    iteration applies F and M to one block each. The operator is positive definite if all modes
     between σ and μ_i are among the modes that P removes.
 
     Raises MissingEigenvalues if the operator is not positive definite, KrylovStalled if
     a column does not reach the residual ACCEPT.
     """
     r = P(b)
-    rho = np.maximum(column_dots(M(r), r).real, 0.0)
+    M_r = M(r)
+    rho = np.maximum(column_dots(M_r, r).real, 0.0)
     first = np.where(rho > 0.0, rho, 1.0)
     # x + r instead of x: r has parts in the null space of M, which the M norm does not see.
     best, best_x = np.where(rho > 0.0, 1.0, 0.0), r.copy()
-    left = np.flatnonzero(rho > 0.0)  # Columns that have not converged.
-    d, r, rho, steps = r[:, left], r[:, left], rho[left], 0
-    x = np.zeros_like(r)
+    going, steps = rho > 0.0, 0
+    left, rho = np.flatnonzero(going), rho[going]  # Columns that have not converged.
+    r, M_d = _columns(going, r, M_r)
+    d, x = r, np.zeros_like(r)
     while steps < MOST and left.size:
-        A_d = d - P(S(d)) * shifts[left]
-        curvature = column_dots(M(d), A_d).real
+        A_d = d - P(F(M_d)) * shifts[left]
+        curvature = column_dots(M_d, A_d).real
         if not (curvature > 0.0).all():
             raise MissingEigenvalues(
                 "derivatives of eigenvectors: K − μM is not definite on the complement of the "
@@ -73,15 +75,17 @@ def deflated_cg(
             )
         alpha = rho / curvature
         x, r = x + d * alpha, r - A_d * alpha
-        new = np.maximum(column_dots(M(r), r).real, 0.0)
+        M_r = M(r)
+        new = np.maximum(column_dots(M_r, r).real, 0.0)
         size = np.sqrt(new / first[left])
         better = size < best[left]
         best_x[:, left[better]] = x[:, better] + r[:, better]
         best[left[better]] = size[better]
         steps += 1
-        d = r + d * (new / rho)
+        d, M_d = r + d * (new / rho), M_r + M_d * (new / rho)
         going = (size > TOLERANCE) & (new > 0.0)
-        left, d, r, x, rho = left[going], d[:, going], r[:, going], x[:, going], new[going]
+        left, rho = left[going], new[going]
+        d, M_d, r, x = _columns(going, d, M_d, r, x)
     if not (best <= ACCEPT).all():
         raise KrylovStalled(
             f"derivatives of eigenvectors: deflated CG reached a residual of {best.max():.1e} "
@@ -90,3 +94,10 @@ def deflated_cg(
             "eigenvalues, or a larger guard"
         )
     return P(best_x), steps
+
+
+def _columns(kept: Array, *blocks: Array) -> list[Array]:
+    """Return the columns that are kept of each block, (n, j), in Fortran order."""
+    if kept.all():
+        return list(blocks)
+    return [np.asfortranarray(block[:, kept]) for block in blocks]
