@@ -1,3 +1,6 @@
 """Error estimates of J and its gradient: what inexact solves leave in the computed numbers."""
 
-__all__: list[str] = []
+from .accuracy import Accuracy, AccuracyStatus
+from .estimate import SolutionOfEquations, accuracy_of
+
+__all__ = ["Accuracy", "AccuracyStatus", "SolutionOfEquations", "accuracy_of"]

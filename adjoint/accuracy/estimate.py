@@ -1,0 +1,244 @@
+"""The error estimate of a gradient: two corrections, a probe, and a judgement.
+
+References: Pierce & Giles (2000), SIAM Rev. 42, 247, adjoint recovery of functionals;
+Becker & Rannacher (2001), Acta Numerica 10, 1, dual-weighted residuals; arXiv
+2106.08714 (2021), errors of gradients by inexact solves.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._numerics import size_of
+from .._validation import as_parameters
+from ..errors import SolveError
+from ..protocols import Objective
+from ..typing import Array
+from .accuracy import Accuracy, AccuracyStatus
+from .corrections import EPS, Equations, Pair, SolutionOfEquations
+
+LARGEST = 0.1
+"""Largest error of a gradient, relative to the gradient, that is accepted. Products of errors
+count from there on."""
+
+CONTRACTION = 0.1
+"""Largest ratio of the second correction to the first correction that is accepted."""
+
+PROBE = 0.1
+"""Largest relative error of a known solution that is accepted."""
+
+ROUNDING = 100.0 * EPS
+"""Norm of a residual, relative to the norm of its terms, that rounding errors explain."""
+
+ABOVE = 10.0
+"""Ratio of a correction to the rounding error of sums above which the correction is significant."""
+
+
+def accuracy_of(
+    solution: SolutionOfEquations,
+    objective: Objective,
+    gradient: Array,
+    lam: Array,
+    pulled_back: Callable[[Array], Array],
+    direction: Array | None = None,
+) -> Accuracy:
+    """Estimate the errors that inexact solves leave in J and in its gradient.
+
+    The estimate costs two solves for the state and two transposed solves (fewer where
+    the adjoint equation is solved by reuse), and two solves of known solutions; no
+    factorization.
+
+    Parameters
+    ----------
+    solution : SolutionOfEquations
+        The solution, for example a `SteadySolution`.
+    objective : Objective
+        J.
+    gradient : (m_x,) array
+        The computed gradient.
+    lam : array
+        The computed adjoint state λ, of u's shape.
+    pulled_back : callable
+        p̄ ↦ (∂φ/∂x)ᵀ p̄, (m_x,), of the design map.
+    direction : (m_x,) array, optional
+        v: estimate |δg·v| instead of ‖δg‖.
+
+    Returns
+    -------
+    Accuracy
+        The estimates, and how far to trust them.
+
+    Raises
+    ------
+    TypeError
+        If the solution has no residual, or no inverse.
+    ValueError
+        If `direction` has another shape than the gradient.
+    """
+    if not isinstance(solution, SolutionOfEquations):
+        raise TypeError(
+            f"accuracy: {type(solution).__name__} has no method residual of R(u, p) = 0; expected "
+            "the solution of a LinearProblem or of a NonlinearProblem"
+        )
+    measure = _measure(gradient, direction)
+    equations = Equations(solution, objective, pulled_back)
+    start = equations.pair(solution.u, lam)
+    value = float(objective.value(solution.u, solution.p))
+    try:
+        with np.errstate(all="ignore"):
+            corrections = _Corrections.of(start)
+            return _judged(corrections, value, gradient, measure)
+    except SolveError as error:
+        reason = (
+            f"a solve for the estimate failed: {type(error).__name__}: {error} Remedy: a larger "
+            "number of iterations, a better preconditioner, or a direct factorizer."
+        )
+        return _refused(reason, start, gradient, float("nan"), float("nan"))
+
+
+Measure = Callable[[Array], float]
+"""The size of an error of the gradient: its norm, or its component along a direction."""
+
+
+def _measure(gradient: Array, direction: Array | None) -> Measure:
+    if direction is None:
+        return size_of
+    v = as_parameters(direction, "direction")
+    if v.shape != gradient.shape:
+        raise ValueError(
+            f"accuracy: got direction of shape {v.shape}, expected {gradient.shape}"
+        )
+    return lambda g: float(abs(np.einsum("i,i->", g.conj(), v).real))
+
+
+@dataclass(frozen=True, eq=False)
+class _Corrections:
+    """The pairs (u, λ) of two corrections.
+
+    state: the first pair with u corrected and λ as computed. probe: the relative error of
+    known solutions.
+    """
+
+    start: Pair
+    state: Pair
+    first: Pair
+    second: Pair
+    probe: float
+
+    @classmethod
+    def of(cls, start: Pair) -> "_Corrections":
+        state = start.with_corrected_state()
+        first = state.with_corrected_adjoint()
+        second = first.with_corrected_state().with_corrected_adjoint()
+        return cls(start, state, first, second, start.probe())
+
+    @property
+    def at_rounding(self) -> bool:
+        """True if the residuals after the first correction are explained by rounding errors."""
+        r_terms, s_terms = self.first.terms
+        return size_of(self.first.r) <= ROUNDING * size_of(r_terms) and size_of(
+            self.first.s
+        ) <= ROUNDING * size_of(s_terms)
+
+
+def _judged(corrections: _Corrections, value: float, gradient: Array, measure: Measure) -> Accuracy:
+    c = corrections
+    first = measure(c.first.gradient - gradient)
+    second = measure(c.second.gradient - c.first.gradient)
+    total = measure(c.second.gradient - gradient)
+    floor = c.start.rounding_of_gradient()
+    if not np.all(np.isfinite([first, second, total, floor, c.second.value])):
+        return _refused("a correction is not finite.", c.start, gradient, np.nan, c.probe)
+    contraction = second / first if first > 0.0 else 0.0
+    parts = {
+        "state": measure(c.state.gradient - gradient),
+        "adjoint state": measure(c.first.gradient - c.state.gradient),
+        "rounding": floor,
+    }
+    status, reason = _verdict(c, first, second, total, floor, size_of(gradient))
+    if status is AccuracyStatus.REFUSED:
+        return _refused(reason, c.start, gradient, contraction, c.probe, parts)
+    value_status, value_error = _value_verdict(c, value)
+    error = total if status is AccuracyStatus.ACCEPTED else max(first, second, total, floor)
+    return Accuracy(
+        status,
+        reason or status.value,
+        error,
+        value_status,
+        value_error,
+        c.second.value,
+        c.second.gradient,
+        parts,
+        contraction,
+        c.probe,
+        _indicators(c.first.lam, c.start.r),
+    )
+
+
+def _verdict(
+    c: _Corrections, first: float, second: float, total: float, floor: float, size: float
+) -> tuple[AccuracyStatus, str]:
+    """Return the status of the estimate of the gradient's error, and a reason if refused."""
+    if not c.probe <= PROBE:
+        return AccuracyStatus.REFUSED, (
+            f"the solver is wrong by {c.probe:.1e} of a known solution, accepted is {PROBE}. Usual "
+            "causes: a loose tolerance with an ill-conditioned matrix, or a weak preconditioner. "
+            "Remedy: a smaller tolerance, a better preconditioner, or a direct factorizer."
+        )
+    if not total <= LARGEST * size and not total <= ABOVE * floor:
+        return AccuracyStatus.REFUSED, (
+            f"the error is {total / size:.1e} of the gradient, accepted is {LARGEST}: errors this "
+            "large do not add up linearly. Remedy: a smaller tolerance of the solver."
+        )
+    if second <= CONTRACTION * first and total > ABOVE * floor:
+        return AccuracyStatus.ACCEPTED, ""
+    if second <= ABOVE * floor or c.at_rounding:
+        return AccuracyStatus.ROUNDING, ""
+    return AccuracyStatus.REFUSED, (
+        f"a second correction changes the gradient by {second / first:.1e} of the first, accepted "
+        f"is {CONTRACTION}. Usual causes: a loose tolerance with an ill-conditioned matrix, or "
+        "factors of another matrix. Remedy: a smaller tolerance, or new factors."
+    )
+
+
+def _value_verdict(c: _Corrections, value: float) -> tuple[AccuracyStatus, float]:
+    """Return the status and the estimate of the error of J."""
+    total, second = abs(c.second.value - value), abs(c.second.value - c.first.value)
+    floor = c.start.rounding_of_value()
+    if second <= CONTRACTION * total and total > ABOVE * floor:
+        return AccuracyStatus.ACCEPTED, total
+    if second <= ABOVE * floor or c.at_rounding:
+        return AccuracyStatus.ROUNDING, max(total, floor)
+    return AccuracyStatus.REFUSED, float("nan")
+
+
+def _indicators(lam: Array, r: Array) -> Array:
+    """|Re(λ_i* r_i)|, (n,), summed over load cases."""
+    products = np.abs((lam.conj() * r).real)
+    return np.asarray(products.reshape(products.shape[0], -1).sum(axis=1))
+
+
+def _refused(
+    reason: str,
+    start: Pair,
+    gradient: Array,
+    contraction: float,
+    probe: float,
+    parts: Mapping[str, float] | None = None,
+) -> Accuracy:
+    """Return an estimate without numbers."""
+    nan, refused = float("nan"), AccuracyStatus.REFUSED
+    return Accuracy(
+        refused,
+        f"{refused.value[:-1]}: {reason}",
+        nan,
+        refused,
+        nan,
+        nan,
+        np.full(gradient.shape, np.nan),
+        {} if parts is None else parts,
+        contraction,
+        probe,
+        _indicators(start.lam, start.r),
+    )
