@@ -41,6 +41,14 @@ class OutputsAt:
         """The tangent of y along ṗ, (m,) or (m, j), for second derivatives."""
         return OutputsLinearization(self.trajectory.u, self.trajectory.linearized(p_dot))
 
+    def refined(self, parts: int = 2) -> "OutputsAt":
+        """y of the trajectory whose steps are divided into equal parts."""
+        return OutputsAt(self.trajectory.refined(parts))
+
+    def sharpened(self) -> "OutputsAt":
+        """y of the trajectory by the same steps, with stages that are solved more accurately."""
+        return OutputsAt(self.trajectory.sharpened())
+
 
 @dataclass(frozen=True, eq=False)
 class OutputsLinearization:
