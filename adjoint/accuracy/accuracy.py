@@ -1,4 +1,4 @@
-"""The result of an error estimate: the errors of J and of its gradient, and how far to trust them."""
+"""The result of an error estimate: the errors of J and of its gradient, and a status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ import numpy as np
 from .._numerics import size_of
 from .._validation import as_parameters
 from ..errors import SolveError
-from ..protocols import Objective
+from ..protocols import Objective, Solution
 from ..typing import Array
 from .accuracy import Accuracy, AccuracyStatus
 from .corrections import EPS, Equations, Pair, SolutionOfEquations
@@ -46,29 +46,29 @@ REMEDY = (
 
 
 def accuracy_of(
-    solution: SolutionOfEquations,
+    solution: Solution,
     objective: Objective,
     gradient: Array,
-    lam: Array,
+    adjoint_state: Callable[[], Array],
     pulled_back: Callable[[Array], Array],
     direction: Array | None = None,
 ) -> Accuracy:
     """Estimate the errors that inexact solves leave in J and in its gradient.
 
     The estimate costs two solves for the state and two transposed solves (fewer where
-    the adjoint equation is solved by reuse), and two solves of known solutions; no
+    the adjoint equation is solved by reuse), and four solves of known solutions; no
     factorization.
 
     Parameters
     ----------
-    solution : SolutionOfEquations
-        The solution, for example a `SteadySolution`.
+    solution : Solution
+        The solution; a `SolutionOfEquations`, for example a `SteadySolution`.
     objective : Objective
         J.
     gradient : (m_x,) array
         The computed gradient.
-    lam : array
-        The computed adjoint state λ, of u's shape.
+    adjoint_state : callable
+        () ↦ the computed adjoint state λ, of u's shape.
     pulled_back : callable
         p̄ ↦ (∂φ/∂x)ᵀ p̄, (m_x,), of the design map.
     direction : (m_x,) array, optional
@@ -82,23 +82,22 @@ def accuracy_of(
     Raises
     ------
     TypeError
-        If the solution has no residual, or no inverse.
+        If the solution is not a `SolutionOfEquations`.
     ValueError
         If `direction` has another shape than the gradient.
     """
     if not isinstance(solution, SolutionOfEquations):
         raise TypeError(
-            f"accuracy: {type(solution).__name__} has no method residual of R(u, p) = 0; expected "
-            "the solution of a LinearProblem or of a NonlinearProblem"
+            f"accuracy: got a solution of type {type(solution).__name__}, expected the solution of "
+            "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem"
         )
     measure = _measure(gradient, direction)
     equations = Equations(solution, objective, pulled_back)
-    start = equations.pair(solution.u, lam)
+    start = equations.pair(solution.u, adjoint_state())
     value = float(objective.value(solution.u, solution.p))
     try:
         with np.errstate(all="ignore"):
-            corrections = _Corrections.of(start)
-            return _judged(corrections, value, gradient, measure)
+            return _judged(_Corrections.of(start), value, gradient, measure)
     except SolveError as error:
         reason = f"a solve for the estimate failed: {type(error).__name__}: {error} {REMEDY}"
         return _refused(reason, start, gradient, None, float("nan"))

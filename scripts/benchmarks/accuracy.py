@@ -7,8 +7,12 @@ refinement in extended precision (np.longdouble) from the assembled double-preci
 matrices. Conditions range from 1e2 to 1e10, tolerances from 1e-10 to 1e-2.
 """
 
+import argparse
+import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import scipy.linalg
@@ -17,6 +21,8 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.sparse.linalg import gmres as scipy_gmres
 
 import adjoint
+from adjoint.accuracy import AccuracyStatus
+from adjoint.errors import SolveError
 from adjoint.factor.counts import Counts
 from adjoint.factor.evidence import Evidence
 from adjoint.steady.solution import SteadySolution
@@ -412,3 +418,114 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Case]] = {
     "contrast 1e-9, GMRES(8)": stalled_gmres,
     "contrast 1e-9, GMRES(8), silent": silent_gmres,
 }
+
+
+# The comparison -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Family:
+    """Ratios true error / estimate of one family.
+
+    accepted, rounding: the ratios of gradients of each status. value_accepted,
+    value_rounding: the same for values. refused: number of refused estimates. unsolved:
+    number of problems whose solver raised an error, so that there is no gradient.
+    """
+
+    name: str
+    problems: int
+    accepted: list[float]
+    rounding: list[float]
+    value_accepted: list[float]
+    value_rounding: list[float]
+    refused: int
+    unsolved: int
+    seconds: float
+
+    def row(self) -> str:
+        """One line of the table."""
+        return (
+            f"{self.name:32s} accepted {len(self.accepted):4d} {quantiles(self.accepted):28s} "
+            f"rounding {len(self.rounding):4d} {quantiles(self.rounding):28s} "
+            f"refused {self.refused:4d} unsolved {self.unsolved:4d}"
+        )
+
+
+def quantiles(ratios: list[float]) -> str:
+    """Least ratio, 1 %, 50 %, 99 %, and the largest ratio."""
+    if not ratios:
+        return ""
+    return " ".join(f"{q:.2g}" for q in np.quantile(ratios, [0.0, 0.01, 0.5, 0.99, 1.0]))
+
+
+def family(name: str, number: int) -> Family:
+    """Compare estimates and true errors of one family."""
+    seed, started = list(FAMILIES).index(name), time.process_time()
+    gradients: dict[AccuracyStatus, list[float]] = {status: [] for status in AccuracyStatus}
+    values: dict[AccuracyStatus, list[float]] = {status: [] for status in AccuracyStatus}
+    unsolved = 0
+    for i in range(number):
+        problem = FAMILIES[name](np.random.default_rng([seed, i]))
+        try:
+            point = problem.point()
+            gradient = point.gradient
+        except SolveError:
+            unsolved += 1
+            continue
+        found = point.accuracy()
+        value, reference = problem.reference()
+        error = float(np.sqrt(np.sum((gradient - reference) ** 2)))
+        gradients[found.status].append(error / found.gradient_error)
+        values[found.value_status].append(float(abs(point.value - value)) / found.value_error)
+    accepted, rounding, refused = AccuracyStatus
+    return Family(
+        name,
+        number,
+        gradients[accepted],
+        gradients[rounding],
+        values[accepted],
+        values[rounding],
+        len(gradients[refused]),
+        unsolved,
+        time.process_time() - started,
+    )
+
+
+def share(ratios: list[float], low: float, high: float) -> float:
+    """The share of ratios between low and high; 1 if there are none."""
+    return float(np.mean([low <= r <= high for r in ratios])) if ratios else 1.0
+
+
+def main(out: Path, small: bool) -> dict[str, object]:
+    """Print the table, write accuracy.json, and return its content."""
+    families = []
+    for name in FAMILIES:
+        families.append(family(name, 6 if small else NUMBER))
+        print(families[-1].row(), flush=True)
+    accepted = [r for f in families for r in f.accepted]
+    rounding = [r for f in families for r in f.rounding]
+    values = [r for f in families for r in f.value_accepted]
+    results: dict[str, object] = {
+        "problems": sum(f.problems for f in families),
+        "accepted": len(accepted),
+        "accepted within [0.5, 2]": share(accepted, 0.5, 2.0),
+        "largest ratio accepted": max(accepted, default=0.0),
+        "values accepted": len(values),
+        "values accepted within [0.5, 2]": share(values, 0.5, 2.0),
+        "rounding": len(rounding),
+        "rounding within [0.1, 10]": share(rounding, 0.1, 10.0),
+        "largest ratio at rounding": max(rounding, default=0.0),
+        "families": [asdict(f) for f in families],
+    }
+    print("\n".join(f"{k}: {v}" for k, v in results.items() if k != "families"))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "accuracy.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--small", action="store_true")
+    arguments = parser.parse_args()
+    main(arguments.out, arguments.small)
