@@ -134,7 +134,7 @@ class Point:
         """Estimate the errors that inexact solves leave in f(x) and in the gradient.
 
         See docs/math/accuracy.md. The estimate costs at most four solves for corrections,
-        and two solves of known solutions, but no factorization.
+        and four solves of known solutions, but no factorization.
 
         Parameters
         ----------
@@ -150,12 +150,17 @@ class Point:
         Raises
         ------
         TypeError
-            If the solution has no residual R(u, p), such as a trajectory.
+            If the solution does not solve equations R(u, p) = 0, such as a trajectory.
         ValueError
             If `direction` has another shape than x.
         """
         return accuracy_of(
-            self.solution, self.objective, self.gradient, self._lam, self._pulled_back, direction
+            self.solution,
+            self.objective,
+            self.gradient,
+            lambda: self._lam,
+            self._pulled_back,
+            direction,
         )
 
     def hvp(self, v: Array) -> Array:

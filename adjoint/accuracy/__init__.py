@@ -1,6 +1,7 @@
 """Error estimates of J and its gradient: what inexact solves leave in the computed numbers."""
 
 from .accuracy import Accuracy, AccuracyStatus
-from .estimate import SolutionOfEquations, accuracy_of
+from .corrections import SolutionOfEquations
+from .estimate import accuracy_of
 
 __all__ = ["Accuracy", "AccuracyStatus", "SolutionOfEquations", "accuracy_of"]

@@ -1,4 +1,4 @@
-"""The result of an error estimate: the errors of J and of its gradient, and how far to trust them."""
+"""The result of an error estimate: the errors of J and of its gradient, and a status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ class AccuracyStatus(Enum):
     """How far an error estimate can be trusted; the value of each member is a sentence."""
 
     ACCEPTED = "Accepted: two corrections agree, and the solver reproduces a known solution."
-    ROUNDING = "Rounding: the error is as small as rounding allows; its order of magnitude is known."
+    ROUNDING = (
+        "Rounding: the error is as small as rounding allows; its order of magnitude is known."
+    )
     REFUSED = "Refused: the error is not known."
 
 

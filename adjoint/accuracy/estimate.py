@@ -7,13 +7,14 @@ Becker & Rannacher (2001), Acta Numerica 10, 1, dual-weighted residuals; arXiv
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .._numerics import size_of
 from .._validation import as_parameters
 from ..errors import SolveError
-from ..protocols import Objective
+from ..protocols import Objective, Solution
 from ..typing import Array
 from .accuracy import Accuracy, AccuracyStatus
 from .corrections import EPS, Equations, Pair, SolutionOfEquations
@@ -28,6 +29,9 @@ CONTRACTION = 0.1
 PROBE = 0.1
 """Largest relative error of a known solution that is accepted."""
 
+REDUCTION = 0.1
+"""Largest ratio of residuals after and before a correction that is accepted."""
+
 ROUNDING = 100.0 * EPS
 """Norm of a residual, relative to the norm of its terms, that rounding errors explain."""
 
@@ -35,30 +39,36 @@ ABOVE = 10.0
 """Ratio of a correction to the rounding error of sums above which the correction is significant."""
 
 
+REMEDY = (
+    "Remedy: a smaller tolerance of the solver, a better preconditioner, or a direct factorizer."
+)
+"""Advice for messages."""
+
+
 def accuracy_of(
-    solution: SolutionOfEquations,
+    solution: Solution,
     objective: Objective,
     gradient: Array,
-    lam: Array,
+    adjoint_state: Callable[[], Array],
     pulled_back: Callable[[Array], Array],
     direction: Array | None = None,
 ) -> Accuracy:
     """Estimate the errors that inexact solves leave in J and in its gradient.
 
     The estimate costs two solves for the state and two transposed solves (fewer where
-    the adjoint equation is solved by reuse), and two solves of known solutions; no
+    the adjoint equation is solved by reuse), and four solves of known solutions; no
     factorization.
 
     Parameters
     ----------
-    solution : SolutionOfEquations
-        The solution, for example a `SteadySolution`.
+    solution : Solution
+        The solution; a `SolutionOfEquations`, for example a `SteadySolution`.
     objective : Objective
         J.
     gradient : (m_x,) array
         The computed gradient.
-    lam : array
-        The computed adjoint state λ, of u's shape.
+    adjoint_state : callable
+        () ↦ the computed adjoint state λ, of u's shape.
     pulled_back : callable
         p̄ ↦ (∂φ/∂x)ᵀ p̄, (m_x,), of the design map.
     direction : (m_x,) array, optional
@@ -72,29 +82,25 @@ def accuracy_of(
     Raises
     ------
     TypeError
-        If the solution has no residual, or no inverse.
+        If the solution is not a `SolutionOfEquations`.
     ValueError
         If `direction` has another shape than the gradient.
     """
     if not isinstance(solution, SolutionOfEquations):
         raise TypeError(
-            f"accuracy: {type(solution).__name__} has no method residual of R(u, p) = 0; expected "
-            "the solution of a LinearProblem or of a NonlinearProblem"
+            f"accuracy: got a solution of type {type(solution).__name__}, expected the solution of "
+            "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem"
         )
     measure = _measure(gradient, direction)
     equations = Equations(solution, objective, pulled_back)
-    start = equations.pair(solution.u, lam)
+    start = equations.pair(solution.u, adjoint_state())
     value = float(objective.value(solution.u, solution.p))
     try:
         with np.errstate(all="ignore"):
-            corrections = _Corrections.of(start)
-            return _judged(corrections, value, gradient, measure)
+            return _judged(_Corrections.of(start), value, gradient, measure)
     except SolveError as error:
-        reason = (
-            f"a solve for the estimate failed: {type(error).__name__}: {error} Remedy: a larger "
-            "number of iterations, a better preconditioner, or a direct factorizer."
-        )
-        return _refused(reason, start, gradient, float("nan"), float("nan"))
+        reason = f"a solve for the estimate failed: {type(error).__name__}: {error} {REMEDY}"
+        return _refused(reason, start, gradient, None, float("nan"))
 
 
 Measure = Callable[[Array], float]
@@ -106,9 +112,7 @@ def _measure(gradient: Array, direction: Array | None) -> Measure:
         return size_of
     v = as_parameters(direction, "direction")
     if v.shape != gradient.shape:
-        raise ValueError(
-            f"accuracy: got direction of shape {v.shape}, expected {gradient.shape}"
-        )
+        raise ValueError(f"accuracy: got direction of shape {v.shape}, expected {gradient.shape}")
     return lambda g: float(abs(np.einsum("i,i->", g.conj(), v).real))
 
 
@@ -133,38 +137,51 @@ class _Corrections:
         second = first.with_corrected_state().with_corrected_adjoint()
         return cls(start, state, first, second, start.probe())
 
+    @cached_property
+    def _residuals(self) -> tuple[tuple[float, float, float], ...]:
+        """‖R‖ and ‖s‖ before and after the first correction, and the norms of their terms."""
+        r_terms, s_terms = self.first.terms
+        return (
+            (size_of(self.start.r), size_of(self.first.r), size_of(r_terms)),
+            (size_of(self.state.s), size_of(self.first.s), size_of(s_terms)),
+        )
+
     @property
     def at_rounding(self) -> bool:
         """True if the residuals after the first correction are explained by rounding errors."""
-        r_terms, s_terms = self.first.terms
-        return size_of(self.first.r) <= ROUNDING * size_of(r_terms) and size_of(
-            self.first.s
-        ) <= ROUNDING * size_of(s_terms)
+        return all(after <= ROUNDING * terms for _, after, terms in self._residuals)
+
+    @property
+    def reduction(self) -> float:
+        """The larger ratio of residuals after and before the correction, if above rounding."""
+        return max(
+            0.0 if after <= ROUNDING * terms else after / before
+            for before, after, terms in self._residuals
+        )
 
 
-def _judged(corrections: _Corrections, value: float, gradient: Array, measure: Measure) -> Accuracy:
-    c = corrections
+def _judged(c: _Corrections, value: float, gradient: Array, measure: Measure) -> Accuracy:
+    """Return the estimate that two corrections and the probe give."""
     first = measure(c.first.gradient - gradient)
     second = measure(c.second.gradient - c.first.gradient)
     total = measure(c.second.gradient - gradient)
-    floor = c.start.rounding_of_gradient()
-    if not np.all(np.isfinite([first, second, total, floor, c.second.value])):
-        return _refused("a correction is not finite.", c.start, gradient, np.nan, c.probe)
+    rounding = c.start.rounding_of_gradient()
     contraction = second / first if first > 0.0 else 0.0
     parts = {
         "state": measure(c.state.gradient - gradient),
         "adjoint state": measure(c.first.gradient - c.state.gradient),
-        "rounding": floor,
+        "rounding": rounding,
     }
-    status, reason = _verdict(c, first, second, total, floor, size_of(gradient))
+    found = _Numbers(first, second, total, rounding, parts, contraction)
+    status, reason = _verdict(c, found, size_of(gradient))
     if status is AccuracyStatus.REFUSED:
-        return _refused(reason, c.start, gradient, contraction, c.probe, parts)
+        return _refused(reason, c.start, gradient, found, c.probe)
+    accepted = status is AccuracyStatus.ACCEPTED
     value_status, value_error = _value_verdict(c, value)
-    error = total if status is AccuracyStatus.ACCEPTED else max(first, second, total, floor)
     return Accuracy(
         status,
-        reason or status.value,
-        error,
+        status.value,
+        total if accepted else max(_rounded(first, second, total), rounding),
         value_status,
         value_error,
         c.second.value,
@@ -176,40 +193,62 @@ def _judged(corrections: _Corrections, value: float, gradient: Array, measure: M
     )
 
 
-def _verdict(
-    c: _Corrections, first: float, second: float, total: float, floor: float, size: float
-) -> tuple[AccuracyStatus, str]:
-    """Return the status of the estimate of the gradient's error, and a reason if refused."""
+def _rounded(first: float, second: float, total: float) -> float:
+    """Return the error at rounding level (docs/math/accuracy.md, eq. 340).
+
+    The errors of the gradient, and of the gradient after one and after two corrections, are of
+    equal size and independent. Each difference of two is √2 times as large.
+    """
+    return float(np.sqrt((first**2 + second**2 + total**2) / 6.0))
+
+
+def _verdict(c: _Corrections, found: "_Numbers", size: float) -> tuple[AccuracyStatus, str]:
+    """Return the status of the estimate of the gradient's error, and a reason if refused.
+
+    size: ‖g‖, also for an estimate along a direction.
+    """
+    if not np.all(np.isfinite([found.first, found.second, found.total, c.second.value])):
+        return AccuracyStatus.REFUSED, "a correction is not finite."
+    if not c.reduction <= REDUCTION:
+        return AccuracyStatus.REFUSED, (
+            f"a solve for a correction left {c.reduction:.1e} of its residual, accepted is "
+            f"{REDUCTION}: the solver has not converged, or the problem is too nonlinear at the "
+            f"state. {REMEDY}"
+        )
     if not c.probe <= PROBE:
         return AccuracyStatus.REFUSED, (
             f"the solver is wrong by {c.probe:.1e} of a known solution, accepted is {PROBE}. Usual "
             "causes: a loose tolerance with an ill-conditioned matrix, or a weak preconditioner. "
-            "Remedy: a smaller tolerance, a better preconditioner, or a direct factorizer."
+            f"{REMEDY}"
         )
-    if not total <= LARGEST * size and not total <= ABOVE * floor:
+    significant = found.total > ABOVE * found.rounding
+    if significant and not found.total <= LARGEST * size:
         return AccuracyStatus.REFUSED, (
-            f"the error is {total / size:.1e} of the gradient, accepted is {LARGEST}: errors this "
-            "large do not add up linearly. Remedy: a smaller tolerance of the solver."
+            f"the error is {found.total / size:.1e} of the gradient, accepted is {LARGEST}: "
+            f"errors of this size may hide larger errors. {REMEDY}"
         )
-    if second <= CONTRACTION * first and total > ABOVE * floor:
+    if significant and found.contraction <= CONTRACTION:
         return AccuracyStatus.ACCEPTED, ""
-    if second <= ABOVE * floor or c.at_rounding:
+    if found.second <= ABOVE * found.rounding or c.at_rounding:
         return AccuracyStatus.ROUNDING, ""
     return AccuracyStatus.REFUSED, (
-        f"a second correction changes the gradient by {second / first:.1e} of the first, accepted "
-        f"is {CONTRACTION}. Usual causes: a loose tolerance with an ill-conditioned matrix, or "
-        "factors of another matrix. Remedy: a smaller tolerance, or new factors."
+        f"the second correction of the gradient is {found.contraction:.1e} of the first, accepted "
+        f"is {CONTRACTION}. Usual causes: a loose tolerance with an ill-conditioned matrix, "
+        f"factors of another matrix, or an error along a direction that cancels. {REMEDY}"
     )
 
 
 def _value_verdict(c: _Corrections, value: float) -> tuple[AccuracyStatus, float]:
     """Return the status and the estimate of the error of J."""
-    total, second = abs(c.second.value - value), abs(c.second.value - c.first.value)
-    floor = c.start.rounding_of_value()
-    if second <= CONTRACTION * total and total > ABOVE * floor:
+    first, total = abs(c.first.value - value), abs(c.second.value - value)
+    second = abs(c.second.value - c.first.value)
+    rounding = c.start.rounding_of_value()
+    if second <= CONTRACTION * total and total > ABOVE * rounding:
         return AccuracyStatus.ACCEPTED, total
-    if second <= ABOVE * floor or c.at_rounding:
-        return AccuracyStatus.ROUNDING, max(total, floor)
+    if second <= ABOVE * rounding or c.at_rounding:
+        return AccuracyStatus.ROUNDING, float(
+            np.sqrt((first**2 + second**2 + total**2) / 3.0 + (0.1 * rounding) ** 2)
+        )
     return AccuracyStatus.REFUSED, float("nan")
 
 
@@ -220,12 +259,7 @@ def _indicators(lam: Array, r: Array) -> Array:
 
 
 def _refused(
-    reason: str,
-    start: Pair,
-    gradient: Array,
-    contraction: float,
-    probe: float,
-    parts: Mapping[str, float] | None = None,
+    reason: str, start: Pair, gradient: Array, found: "_Numbers | None", probe: float
 ) -> Accuracy:
     """Return an estimate without numbers."""
     nan, refused = float("nan"), AccuracyStatus.REFUSED
@@ -237,8 +271,23 @@ def _refused(
         nan,
         nan,
         np.full(gradient.shape, np.nan),
-        {} if parts is None else parts,
-        contraction,
+        {} if found is None else found.parts,
+        nan if found is None else found.contraction,
         probe,
         _indicators(start.lam, start.r),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """The sizes of the first and of the second correction of the gradient, and of their sum.
+
+    rounding: the rounding error of the sums of the gradient.
+    """
+
+    first: float
+    second: float
+    total: float
+    rounding: float
+    parts: Mapping[str, float]
+    contraction: float

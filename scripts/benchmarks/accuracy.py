@@ -9,8 +9,9 @@ matrices. Conditions range from 1e2 to 1e10, tolerances from 1e-10 to 1e-2.
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -310,10 +311,12 @@ def stalled(restart: int, iterations: int) -> Callable[[Array], Solve]:
 
 def newton_early(rng: np.random.Generator, stale: bool) -> Callable[[Case], tuple[Array, Inexact]]:
     """A state by Newton's method that ends early; its inverse belongs to the state or before."""
-    steps = int(rng.integers(2, 6))
+    steps = int(rng.integers(1, 6))
 
     def solve(case: Case) -> tuple[Array, Inexact]:
-        u, before = np.zeros(UNKNOWNS), np.zeros(UNKNOWNS)
+        b = case.residual.b0 + case.residual.B @ case.p
+        u = scipy.linalg.solve(case.residual.matrix(case.p), b)
+        before = u
         for _ in range(steps):
             before = u
             r = case.residual.residual(u, case.p)
@@ -322,6 +325,15 @@ def newton_early(rng: np.random.Generator, stale: bool) -> Callable[[Case], tupl
         return u, Inexact(factors(case.residual.slope(at, case.p)))
 
     return solve
+
+
+def nonlinear(rng: np.random.Generator, stale: bool) -> Case:
+    """A cubic problem; its cubic term at the solution without this term is 0.01 to 1 of b."""
+    linear = case(rng, positive(rng), 0.0, newton_early(rng, stale))
+    R = linear.residual
+    u = scipy.linalg.solve(R.matrix(linear.p), R.b0 + R.B @ linear.p)
+    alpha = 10.0 ** rng.uniform(-2.0, 0.0) / np.abs(u).max() ** 3
+    return replace(linear, residual=replace(R, alpha=float(alpha)))
 
 
 def direct(rng: np.random.Generator) -> Case:
@@ -344,9 +356,7 @@ def conjugate_gradients(rng: np.random.Generator) -> Case:
 def uniform_spectrum(rng: np.random.Generator) -> Case:
     """GMRES for a matrix whose singular values spread over all decades."""
     tol = tolerance(rng)
-    factorize = adjoint.gmres(
-        adjoint.factor.jacobi(), rtol=tol, adjoint_rtol=tol, restart=UNKNOWNS
-    )
+    factorize = adjoint.gmres(adjoint.factor.jacobi(), rtol=tol, adjoint_rtol=tol, restart=UNKNOWNS)
     return case(rng, general(rng), 0.0, by_library(factorize))
 
 
@@ -366,12 +376,12 @@ def stale_factors(rng: np.random.Generator) -> Case:
 
 def early(rng: np.random.Generator) -> Case:
     """Newton's method that ends early."""
-    return case(rng, positive(rng) + 0.01 * np.eye(UNKNOWNS), 1.0, newton_early(rng, False))
+    return nonlinear(rng, False)
 
 
 def stale_adjoint(rng: np.random.Generator) -> Case:
     """Newton's method that ends early, with the factors of the iterate before."""
-    return case(rng, positive(rng) + 0.01 * np.eye(UNKNOWNS), 1.0, newton_early(rng, True))
+    return nonlinear(rng, True)
 
 
 def high_contrast(rng: np.random.Generator) -> Case:
@@ -408,3 +418,114 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Case]] = {
     "contrast 1e-9, GMRES(8)": stalled_gmres,
     "contrast 1e-9, GMRES(8), silent": silent_gmres,
 }
+
+
+# The comparison -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Family:
+    """Ratios true error / estimate of one family.
+
+    accepted, rounding: the ratios of gradients of each status. value_accepted,
+    value_rounding: the same for values. refused: number of refused estimates. unsolved:
+    number of problems whose solver raised an error, so that there is no gradient.
+    """
+
+    name: str
+    problems: int
+    accepted: list[float]
+    rounding: list[float]
+    value_accepted: list[float]
+    value_rounding: list[float]
+    refused: int
+    unsolved: int
+    seconds: float
+
+    def row(self) -> str:
+        """One line of the table."""
+        return (
+            f"{self.name:32s} accepted {len(self.accepted):4d} {quantiles(self.accepted):28s} "
+            f"rounding {len(self.rounding):4d} {quantiles(self.rounding):28s} "
+            f"refused {self.refused:4d} unsolved {self.unsolved:4d}"
+        )
+
+
+def quantiles(ratios: list[float]) -> str:
+    """Least ratio, 1 %, 50 %, 99 %, and the largest ratio."""
+    if not ratios:
+        return ""
+    return " ".join(f"{q:.2g}" for q in np.quantile(ratios, [0.0, 0.01, 0.5, 0.99, 1.0]))
+
+
+def family(name: str, number: int) -> Family:
+    """Compare estimates and true errors of one family."""
+    seed, started = list(FAMILIES).index(name), time.process_time()
+    gradients: dict[AccuracyStatus, list[float]] = {status: [] for status in AccuracyStatus}
+    values: dict[AccuracyStatus, list[float]] = {status: [] for status in AccuracyStatus}
+    unsolved = 0
+    for i in range(number):
+        problem = FAMILIES[name](np.random.default_rng([seed, i]))
+        try:
+            point = problem.point()
+            gradient = point.gradient
+        except SolveError:
+            unsolved += 1
+            continue
+        found = point.accuracy()
+        value, reference = problem.reference()
+        error = float(np.sqrt(np.sum((gradient - reference) ** 2)))
+        gradients[found.status].append(error / found.gradient_error)
+        values[found.value_status].append(float(abs(point.value - value)) / found.value_error)
+    accepted, rounding, refused = AccuracyStatus
+    return Family(
+        name,
+        number,
+        gradients[accepted],
+        gradients[rounding],
+        values[accepted],
+        values[rounding],
+        len(gradients[refused]),
+        unsolved,
+        time.process_time() - started,
+    )
+
+
+def share(ratios: list[float], low: float, high: float) -> float:
+    """The share of ratios between low and high; 1 if there are none."""
+    return float(np.mean([low <= r <= high for r in ratios])) if ratios else 1.0
+
+
+def main(out: Path, small: bool) -> dict[str, object]:
+    """Print the table, write accuracy.json, and return its content."""
+    families = []
+    for name in FAMILIES:
+        families.append(family(name, 6 if small else NUMBER))
+        print(families[-1].row(), flush=True)
+    accepted = [r for f in families for r in f.accepted]
+    rounding = [r for f in families for r in f.rounding]
+    values = [r for f in families for r in f.value_accepted]
+    results: dict[str, object] = {
+        "problems": sum(f.problems for f in families),
+        "accepted": len(accepted),
+        "accepted within [0.5, 2]": share(accepted, 0.5, 2.0),
+        "largest ratio accepted": max(accepted, default=0.0),
+        "values accepted": len(values),
+        "values accepted within [0.5, 2]": share(values, 0.5, 2.0),
+        "rounding": len(rounding),
+        "rounding within [0.1, 10]": share(rounding, 0.1, 10.0),
+        "largest ratio at rounding": max(rounding, default=0.0),
+        "families": [asdict(f) for f in families],
+    }
+    print("\n".join(f"{k}: {v}" for k, v in results.items() if k != "families"))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "accuracy.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--small", action="store_true")
+    arguments = parser.parse_args()
+    main(arguments.out, arguments.small)
