@@ -367,17 +367,24 @@ class LinearizableSolution(Protocol):
 
 
 @runtime_checkable
-class RefinableSolution(Protocol):
-    """A `Solution` of many steps in time that can be repeated with shorter steps.
+class RefinableSolution(Solution, Protocol):
+    """A `Solution` by steps in time that can be repeated with shorter steps.
 
-    For estimates of the error that the length of the steps leaves.
+    For estimates of the error that the length of the steps leaves in a gradient.
     """
+
+    @property
+    def p(self) -> Array:
+        """The parameters, (m,)."""
 
     def refined(self, parts: int = 2) -> Solution:
         """Return the solution at the same p, with each step divided into equal parts."""
 
     def sharpened(self) -> "RefinableSolution":
-        """Return the solution by the same steps, whose equations are solved more accurately."""
+        """Return the solution by the same steps, whose equations are solved more accurately.
+
+        Explicit steps have no equations: then the method returns the same object.
+        """
 
 
 class Problem(Protocol):

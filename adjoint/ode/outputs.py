@@ -23,6 +23,11 @@ class OutputsAt:
         """The vector y, (K·n + q,)."""
         return np.concatenate([self.trajectory.u.ravel(), self.trajectory.integrals])
 
+    @property
+    def p(self) -> Array:
+        """The parameters, (m,)."""
+        return self.trajectory.p
+
     def vjp(self, u_bar: Array) -> Array:
         """(dy/dp)ᴴ ȳ, (m,) for ȳ (K·n + q,), or (m, j) for ȳ (K·n + q, j)."""
         u_bar, u = np.asarray(u_bar), self.trajectory.u
