@@ -25,6 +25,8 @@ from adjoint.accuracy import AccuracyStatus
 from adjoint.errors import SolveError
 from adjoint.factor.counts import Counts
 from adjoint.factor.evidence import Evidence
+from adjoint.factor.factorization import Factorizer
+from adjoint.protocols import Inverse
 from adjoint.steady.solution import SteadySolution
 from adjoint.typing import Array, Trans
 
@@ -97,6 +99,9 @@ class Tracking:
 
 Solve = Callable[[Array, Trans], Array]
 
+Solved = Callable[["Case"], tuple[Array, Inverse]]
+"""A function that returns the inexact state of a case, and its solver."""
+
 
 @dataclass(frozen=True, eq=False)
 class Inexact:
@@ -124,7 +129,7 @@ class Case:
     residual: Cubic
     objective: Tracking
     p: Array
-    solve: Callable[["Case"], tuple[Array, Inexact]]
+    solve: Solved
 
     def point(self) -> adjoint.reduced.Point:
         """The point, with the inexact state."""
@@ -229,7 +234,7 @@ def contrast(rng: np.random.Generator) -> Array:
     return np.asarray(0.5 * (A + A.T))
 
 
-def case(rng: np.random.Generator, A: Array, alpha: float, solve: object) -> Case:
+def case(rng: np.random.Generator, A: Array, alpha: float, solve: Solved) -> Case:
     """A problem with the matrix A at its parameters."""
     n, m = UNKNOWNS, PARAMETERS
     p = rng.uniform(0.5, 1.5, m)
@@ -248,10 +253,10 @@ def case(rng: np.random.Generator, A: Array, alpha: float, solve: object) -> Cas
 # Solvers ------------------------------------------------------------------------------------------
 
 
-def by_library(factorize: object) -> Callable[[Case], tuple[Array, object]]:
+def by_library(factorize: Factorizer) -> Solved:
     """The state and the inverse of a linear problem with a factorizer of the library."""
 
-    def solve(case: Case) -> tuple[Array, object]:
+    def solve(case: Case) -> tuple[Array, Inverse]:
         A = case.residual.jacobian(np.zeros(UNKNOWNS), case.p)
         inverse = factorize(A)
         b = case.residual.b0 + case.residual.B @ case.p
@@ -260,10 +265,10 @@ def by_library(factorize: object) -> Callable[[Case], tuple[Array, object]]:
     return solve
 
 
-def by_function(make: Callable[[Array], Solve]) -> Callable[[Case], tuple[Array, Inexact]]:
+def by_function(make: Callable[[Array], Solve]) -> Solved:
     """The state and the inverse of a linear problem by an inexact solver of its matrix."""
 
-    def solve(case: Case) -> tuple[Array, Inexact]:
+    def solve(case: Case) -> tuple[Array, Inverse]:
         inverse = Inexact(make(case.residual.slope(np.zeros(UNKNOWNS), case.p)))
         return inverse.solve(case.residual.b0 + case.residual.B @ case.p), inverse
 
@@ -309,11 +314,11 @@ def stalled(restart: int, iterations: int) -> Callable[[Array], Solve]:
     return make
 
 
-def newton_early(rng: np.random.Generator, stale: bool) -> Callable[[Case], tuple[Array, Inexact]]:
+def newton_early(rng: np.random.Generator, stale: bool) -> Solved:
     """A state by Newton's method that ends early; its inverse belongs to the state or before."""
     steps = int(rng.integers(1, 6))
 
-    def solve(case: Case) -> tuple[Array, Inexact]:
+    def solve(case: Case) -> tuple[Array, Inverse]:
         b = case.residual.b0 + case.residual.B @ case.p
         u = scipy.linalg.solve(case.residual.matrix(case.p), b)
         before = u
