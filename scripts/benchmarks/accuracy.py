@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -447,6 +447,18 @@ class Family:
     unsolved: int
     seconds: float
 
+    def summary(self) -> dict[str, object]:
+        """The counts, and the quantiles of each list of ratios."""
+        held = {"name": self.name, "problems": self.problems, "refused": self.refused}
+        lists = {name: ratios for name, ratios in vars(self).items() if isinstance(ratios, list)}
+        return {
+            **held,
+            "unsolved": self.unsolved,
+            "seconds": self.seconds,
+            **{name: len(ratios) for name, ratios in lists.items()},
+            **{f"{name}, quantiles": quantiles(ratios) for name, ratios in lists.items()},
+        }
+
     def row(self) -> str:
         """One line of the table."""
         return (
@@ -520,7 +532,7 @@ def main(out: Path, small: bool) -> dict[str, object]:
         "rounding": len(rounding),
         "rounding within [0.1, 10]": share(rounding, 0.1, 10.0),
         "largest ratio at rounding": max(rounding, default=0.0),
-        "families": [asdict(f) for f in families],
+        "families": [f.summary() for f in families],
     }
     print("\n".join(f"{k}: {v}" for k, v in results.items() if k != "families"))
     out.mkdir(parents=True, exist_ok=True)
