@@ -163,7 +163,9 @@ def time_step_accuracy(
     return Accuracy(
         status,
         reason or status.value,
-        measured(of_g.limit - gradient, direction) if accepted else max(of_g.first, solver, rounding),
+        measured(of_g.limit - gradient, direction)
+        if accepted
+        else max(of_g.first, solver, rounding),
         value_status,
         value_error,
         corrected,
