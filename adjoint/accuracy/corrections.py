@@ -48,6 +48,14 @@ class SolutionOfEquations(Protocol):
         """Return λ with (∂R/∂u)ᴴ λ = ū."""
 
 
+@runtime_checkable
+class SolutionWithEquations(Protocol):
+    """A solution that can be written as the solution of equations R(u, p) = 0."""
+
+    def equations(self, objective: Objective) -> tuple[SolutionOfEquations, Objective]:
+        """Return the solution of the equations, and the objective as a function of its u."""
+
+
 @dataclass(frozen=True, eq=False)
 class Equations:
     """The state equation and the adjoint equation of one objective at one p.

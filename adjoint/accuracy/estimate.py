@@ -14,10 +14,11 @@ import numpy as np
 from .._numerics import size_of
 from .._validation import as_parameters
 from ..errors import SolveError
+from ..objectives import checked_gradients
 from ..protocols import Objective, RefinableSolution, Solution
 from ..typing import Array
 from .accuracy import Accuracy, AccuracyStatus
-from .corrections import EPS, Equations, Pair, SolutionOfEquations
+from .corrections import EPS, Equations, Pair, SolutionOfEquations, SolutionWithEquations
 from .time_steps import time_step_accuracy
 
 LARGEST = 0.1
@@ -90,14 +91,31 @@ def accuracy_of(
     measure = _measure(gradient, direction)
     if isinstance(solution, RefinableSolution):
         return time_step_accuracy(solution, objective, gradient, pulled_back, direction)
+    if isinstance(solution, SolutionWithEquations):
+        found, objective = solution.equations(objective)
+        return _of_equations(found, objective, gradient, found.adjoint, pulled_back, measure)
     if not isinstance(solution, SolutionOfEquations):
         raise TypeError(
             f"accuracy: got a solution of type {type(solution).__name__}, expected the solution of "
-            "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem, or a "
-            "trajectory of an ODEProblem"
+            "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem, "
+            "eigenpairs of a real symmetric pencil, or a trajectory of an ODEProblem"
         )
-    equations = Equations(solution, objective, pulled_back)
-    start = equations.pair(solution.u, adjoint_state())
+    return _of_equations(
+        solution, objective, gradient, lambda u_bar: adjoint_state(), pulled_back, measure
+    )
+
+
+def _of_equations(
+    solution: SolutionOfEquations,
+    objective: Objective,
+    gradient: Array,
+    adjoint: Callable[[Array], Array],
+    pulled_back: Callable[[Array], Array],
+    measure: "Measure",
+) -> Accuracy:
+    """Estimate the errors of a solution of R(u, p) = 0; adjoint: ū ↦ the computed λ."""
+    u_bar, _ = checked_gradients(objective, solution.u, solution.p)
+    start = Equations(solution, objective, pulled_back).pair(solution.u, adjoint(u_bar))
     value = float(objective.value(solution.u, solution.p))
     try:
         with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Error estimates of gradients against true errors, over random problems of eleven families.
+"""Error estimates of gradients against true errors, over random problems of twelve families.
 
 ``python -m scripts.benchmarks.accuracy [--out DIR] [--small]`` prints, for each family, how
 many estimates are accepted, at rounding level and refused, and quantiles of the ratio
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import scipy.linalg
@@ -26,7 +27,7 @@ from adjoint.errors import SolveError
 from adjoint.factor.counts import Counts
 from adjoint.factor.evidence import Evidence
 from adjoint.factor.factorization import Factorizer
-from adjoint.protocols import Inverse
+from adjoint.protocols import Inverse, Solution
 from adjoint.steady.solution import SteadySolution
 from adjoint.typing import Array, Trans
 
@@ -410,7 +411,139 @@ def silent_gmres(rng: np.random.Generator) -> Case:
     return case(rng, contrast(rng), 0.0, by_function(stalled(8, int(rng.integers(1, 40)))))
 
 
-FAMILIES: dict[str, Callable[[np.random.Generator], Case]] = {
+# Eigenpairs ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """J = μ_0 + w μ_2² + (cᵀφ_1)², a function of three eigenpairs."""
+
+    c: Array
+    w: float
+
+    def value(self, u: Array, p: Array) -> float:
+        """J(u, p)."""
+        return u[0, 0] + self.w * u[0, 2] ** 2 + (self.c @ u[1:, 1]) ** 2
+
+    def gradients(self, u: Array, p: Array) -> tuple[Array, Array]:
+        """(∂J/∂u, ∂J/∂p)."""
+        u_bar = np.zeros_like(u)
+        u_bar[0, 0], u_bar[0, 2] = 1.0, 2.0 * self.w * u[0, 2]
+        u_bar[1:, 1] = 2.0 * (self.c @ u[1:, 1]) * self.c
+        return u_bar, np.zeros(p.shape, u.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class EigenCase:
+    """A real symmetric pencil whose three lowest eigenpairs have errors of a given size."""
+
+    K: Array
+    M: Array
+    K_k: Array
+    M_k: Array
+    objective: Modes
+    noise: Array
+
+    @property
+    def p(self) -> Array:
+        """The parameters: zeros, so that K and M are the matrices at p."""
+        return np.zeros(PARAMETERS)
+
+    def point(self) -> adjoint.reduced.Point:
+        """The point, with the inexact eigenpairs."""
+        K, M = (
+            adjoint.Affine(sparse.csc_array(A), [sparse.csc_array(part) for part in parts])
+            for A, parts in ((self.K, self.K_k), (self.M, self.M_k))
+        )
+        found = adjoint.eigen.EigenProblem(K, M, count=3).solve(self.p)
+        assert isinstance(found, adjoint.eigen.HermitianEigenSolution)
+        phi = found.vectors + self.noise * np.abs(found.vectors).max()
+        phi = phi / np.sqrt(np.sum(phi * (self.M @ phi), axis=0))
+        u = np.vstack([np.sum(phi * (self.K @ phi), axis=0), phi])
+        modes = found._known.modes
+        values, vectors = modes.values.copy(), modes.vectors.copy()
+        values[:3], vectors[:, :3] = u[0], phi
+        known = replace(found._known, modes=replace(modes, values=values, vectors=vectors))
+        inexact = replace(found, u=u, _known=known)
+        return adjoint.Reduced(_Fixed(inexact), self.objective)(self.p)
+
+    def reference(self) -> tuple[float, Array]:
+        """J and its gradient, in extended precision."""
+        K, M = self.K.astype(WIDE), self.M.astype(WIDE)
+        values, vectors = scipy.linalg.eigh(self.K, self.M, subset_by_index=[0, 2])
+        pairs = [self.refined_pair(K, M, v, phi) for v, phi in zip(values, vectors.T, strict=True)]
+        u = np.array(pairs).T
+        u_bar, _ = self.objective.gradients(u, self.p)
+        g = np.zeros(PARAMETERS, WIDE)
+        for column, bar in zip(u.T, u_bar.T, strict=True):
+            lam = refined(self.bordered(K, M, column).T, bar)
+            phi, mass = column[1:], 0.5 * lam[0] * column[1:] - column[0] * lam[1:]
+            g -= np.einsum("i,kij,j->k", lam[1:], self.K_k.astype(WIDE), phi)
+            g -= np.einsum("i,kij,j->k", mass, self.M_k.astype(WIDE), phi)
+        return self.objective.value(u, self.p), g
+
+    @staticmethod
+    def bordered(K: Array, M: Array, u: Array) -> Array:
+        """The derivative of (½(φᵀMφ − 1), Kφ − μMφ), (n + 1, n + 1)."""
+        M_phi = (M @ u[1:])[:, None]
+        corner = np.zeros((1, 1), K.dtype)
+        return np.asarray(np.block([[corner, M_phi.T], [-M_phi, K - u[0] * M]]))
+
+    def refined_pair(self, K: Array, M: Array, value: float, vector: Array) -> Array:
+        """The eigenpair (n + 1,) in extended precision, by Newton's method."""
+        u = np.concatenate([[value], vector]).astype(WIDE)
+        for _ in range(20):
+            M_phi = M @ u[1:]
+            r = np.concatenate([[0.5 * (u[1:] @ M_phi - 1.0)], K @ u[1:] - u[0] * M_phi])
+            u = u - scipy.linalg.solve(self.bordered(K, M, u).astype(float), r.astype(float))
+        return u
+
+
+@dataclass(frozen=True, eq=False)
+class _Fixed:
+    """The problem with one given solution."""
+
+    solution: Solution
+
+    def solve(self, p: Array) -> Solution:
+        """The solution."""
+        return self.solution
+
+
+def eigenpairs(rng: np.random.Generator) -> EigenCase:
+    """Eigenpairs with errors, as a search that ends early leaves them."""
+    n, m = UNKNOWNS, PARAMETERS
+    Q = orthogonal(rng)
+    values = np.sort(10.0 ** rng.uniform(0.0, rng.uniform(1.0, 6.0), n))
+
+    def symmetric(size: float) -> Array:
+        parts = size * rng.standard_normal((m, n, n))
+        return np.asarray(0.5 * (parts + parts.transpose(0, 2, 1)))
+
+    K, E = Q @ (values[:, None] * Q.T), symmetric(0.1)[0] / n
+    objective = Modes(rng.standard_normal(n), 0.1 / values[2])
+    error = 10.0 ** rng.uniform(-14.0, -3.0)
+    return EigenCase(
+        0.5 * (K + K.T),
+        np.eye(n) + E,
+        symmetric(float(values[0])),
+        symmetric(0.1),
+        objective,
+        error * rng.standard_normal((n, 3)),
+    )
+
+
+class Problem(Protocol):
+    """A random problem with a reference."""
+
+    def point(self) -> adjoint.reduced.Point:
+        """The point with inexact solves."""
+
+    def reference(self) -> tuple[float, Array]:
+        """J and its gradient."""
+
+
+FAMILIES: dict[str, Callable[[np.random.Generator], Problem]] = {
     "direct": direct,
     "direct, refined": refined_direct,
     "CG": conjugate_gradients,
@@ -419,6 +552,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Case]] = {
     "stale factors": stale_factors,
     "Newton, early": early,
     "Newton, stale adjoint": stale_adjoint,
+    "eigenpairs": eigenpairs,
     "contrast 1e-9, CG": high_contrast,
     "contrast 1e-9, GMRES(8)": stalled_gmres,
     "contrast 1e-9, GMRES(8), silent": silent_gmres,

@@ -10,14 +10,14 @@ error_estimate.json.
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-import adjoint
 from adjoint.typing import Array
 from scripts.examples.common import options
+from scripts.examples.error_estimate.comparison import Row, compared
 from scripts.examples.error_estimate.figures import draw
 from scripts.examples.error_estimate.models import Model, beam, transport
 
@@ -29,24 +29,6 @@ CELLS, SMALL_CELLS = (60, 30), (16, 8)
 
 SHOWN = 1e-4
 """Tolerance of the picture of the indicators."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """Predicted and true errors of one tolerance, relative to the exact gradient and value.
-
-    corrected_gradient, corrected_value: the true errors that are left in the corrected numbers.
-    """
-
-    tolerance: float
-    status: str
-    predicted_gradient: float
-    true_gradient: float
-    corrected_gradient: float
-    predicted_value: float
-    true_value: float
-    corrected_value: float
-    solves: int
 
 
 def main(out: Path, small: bool) -> dict[str, list[dict[str, object]]]:
@@ -70,36 +52,6 @@ def main(out: Path, small: bool) -> dict[str, list[dict[str, object]]]:
 def written(row: Row) -> dict[str, object]:
     """The row for a file, where a refused number is null."""
     return {name: None if entry != entry else entry for name, entry in asdict(row).items()}
-
-
-def compared(model: Model, tolerances: tuple[float, ...]) -> list[Row]:
-    """Return the predicted and the true errors of each tolerance."""
-    exact = model.f(model.direct)(model.x)
-    size, value = float(np.linalg.norm(exact.gradient)), abs(exact.value)
-
-    def wrong(g: Array) -> float:
-        return float(np.linalg.norm(g - exact.gradient)) / size
-
-    rows = []
-    for tolerance in tolerances:
-        point = model.f(model.iterative(tolerance))(model.x)
-        g = point.gradient
-        with adjoint.counting() as counts:
-            found = point.accuracy()
-        rows.append(
-            Row(
-                tolerance,
-                found.status.name,
-                found.gradient_error / size,
-                wrong(g),
-                wrong(found.corrected_gradient),
-                found.value_error / value,
-                abs(point.value - exact.value) / value,
-                abs(found.corrected_value - exact.value) / value,
-                counts.rhs,
-            )
-        )
-    return rows
 
 
 def indicators(model: Model) -> Array:

@@ -1,19 +1,14 @@
 """The figure: predicted, true and corrected errors over the tolerance, and the indicators."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adjoint.report import Curve, Graph, Map, Plot, write_sheet
 from adjoint.report.figures.style import BLUE, GREEN, VERMILLION
 from adjoint.typing import Array
+from scripts.examples.error_estimate.comparison import Row
 from scripts.examples.error_estimate.models import Model
-
-if TYPE_CHECKING:
-    from scripts.examples.error_estimate.__main__ import Row
 
 LOWEST = 1e-16
 """Least error that is drawn."""
