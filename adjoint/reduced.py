@@ -134,7 +134,9 @@ class Point:
         """Estimate the errors that inexact solves leave in f(x) and in the gradient.
 
         See docs/math/accuracy.md. The estimate costs at most four solves for corrections,
-        and four solves of known solutions, but no factorization.
+        and four solves of known solutions, but no factorization. For a trajectory: three
+        integrations with steps of the same, half and a quarter of the length, and their
+        reverse sweeps.
 
         Parameters
         ----------
@@ -150,7 +152,8 @@ class Point:
         Raises
         ------
         TypeError
-            If the solution does not solve equations R(u, p) = 0, such as a trajectory.
+            If the solution is neither that of equations R(u, p) = 0 nor a trajectory, such
+            as the solution of a recurrence.
         ValueError
             If `direction` has another shape than x.
         """

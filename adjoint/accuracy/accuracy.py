@@ -49,14 +49,18 @@ class Accuracy:
     parts : dict of str to float
         Norms of the parts of the gradient's error: "state", what the error of u alone leaves;
         "adjoint state", what the error of λ leaves, including the part of it that follows
-        from the error of u; "rounding", the rounding error of sums.
+        from the error of u; "rounding", the rounding error of sums. For a trajectory:
+        "time_step", what the length of the steps leaves; "solver", what the solver of the
+        stages leaves; "rounding".
     contraction : float
-        Ratio of the second correction of the gradient to the first correction.
+        Ratio of the second correction of the gradient to the first correction. For a
+        trajectory: ratio of the changes by quarter steps and by half steps.
     probe : float
-        Relative error of the solver for right-hand sides of known solutions.
+        Relative error of the solver for right-hand sides of known solutions; nan for a
+        trajectory.
     indicators : (n,) array
         Dual-weighted residuals |λ_i r_i|, summed over load cases: the unknowns whose equations
-        contribute most to the error of J, in the units of J.
+        contribute most to the error of J, in the units of J; (0,) for a trajectory.
     """
 
     status: AccuracyStatus

@@ -14,10 +14,11 @@ import numpy as np
 from .._numerics import size_of
 from .._validation import as_parameters
 from ..errors import SolveError
-from ..protocols import Objective, Solution
+from ..protocols import Objective, RefinableSolution, Solution
 from ..typing import Array
 from .accuracy import Accuracy, AccuracyStatus
 from .corrections import EPS, Equations, Pair, SolutionOfEquations
+from .time_steps import time_step_accuracy
 
 LARGEST = 0.1
 """Largest error of a gradient, relative to the gradient, that is accepted. Products of errors
@@ -86,12 +87,15 @@ def accuracy_of(
     ValueError
         If `direction` has another shape than the gradient.
     """
+    measure = _measure(gradient, direction)
+    if isinstance(solution, RefinableSolution):
+        return time_step_accuracy(solution, objective, gradient, pulled_back, direction)
     if not isinstance(solution, SolutionOfEquations):
         raise TypeError(
             f"accuracy: got a solution of type {type(solution).__name__}, expected the solution of "
-            "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem"
+            "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem, or a "
+            "trajectory of an ODEProblem"
         )
-    measure = _measure(gradient, direction)
     equations = Equations(solution, objective, pulled_back)
     start = equations.pair(solution.u, adjoint_state())
     value = float(objective.value(solution.u, solution.p))
