@@ -5,7 +5,7 @@ three gradients show the error of the steps; the ratio of the differences shows 
 error falls with the steps. The error of the solver stands apart: it is the change by
 the same steps with stages that are solved more accurately.
 
-See docs/math/accuracy.md, eqs. 350–354. Embedded formulas are not used: they estimate
+See docs/math/accuracy.md. Embedded formulas are not used: they estimate
 the error of a less accurate method. On Lotka–Volterra (Tsit5 and DOP853, rtol 1e-3 to
 1e-9) the embedded error, weighted by the adjoint state, was 1.4 to 500 times the error
 of J, and often of the other sign.
@@ -163,7 +163,9 @@ def time_step_accuracy(
     return Accuracy(
         status,
         reason or status.value,
-        measured(of_g.limit - gradient, direction) if accepted else max(of_g.first, solver, rounding),
+        measured(of_g.limit - gradient, direction)
+        if accepted
+        else max(of_g.first, solver, rounding),
         value_status,
         value_error,
         corrected,

@@ -580,8 +580,8 @@ class Trajectory(Local):
         grid = np.concatenate([self.grid[:1], np.hstack([inner, end]).ravel()])
         if not np.all(np.diff(grid) > 0.0):
             raise ValueError(
-                f"refined: the shortest step, {np.diff(self.grid).min():.3g}, cannot be divided into "
-                f"{parts} parts in double precision; expected longer steps, by a larger rtol"
+                f"refined: the shortest step, {np.diff(self.grid).min():.3g}, cannot be divided "
+                f"into {parts} parts in double precision; expected longer steps, by a larger rtol"
             )
         return self.problem.on_grid(self.p, self.times, grid, self.problem.method.accuracy)
 
