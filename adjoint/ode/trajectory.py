@@ -37,8 +37,10 @@ from .sweeps import Sweeps
 SHARPER = 0.01
 """Ratio of the accuracies of the stages after and before `Trajectory.sharpened`."""
 
-SHARPEST = 1e-15
-"""Smallest accuracy of the stages, relative to their values: rounding prevents better ones."""
+SHARP, SHARPEST = 1e-13, 1e-15
+"""Largest and smallest accuracy of the stages after `Trajectory.sharpened`, relative to their
+values. A smaller change of a loose accuracy may not change a single correction, although
+stages have errors. Rounding prevents more than the smallest accuracy."""
 
 
 class Replayable(Protocol):
@@ -580,8 +582,8 @@ class Trajectory(Local):
         grid = np.concatenate([self.grid[:1], np.hstack([inner, end]).ravel()])
         if not np.all(np.diff(grid) > 0.0):
             raise ValueError(
-                f"refined: the shortest step, {np.diff(self.grid).min():.3g}, cannot be divided into "
-                f"{parts} parts in double precision; expected longer steps, by a larger rtol"
+                f"refined: the shortest step, {np.diff(self.grid).min():.3g}, cannot be divided "
+                f"into {parts} parts in double precision; expected longer steps, by a larger rtol"
             )
         return self.problem.on_grid(self.p, self.times, grid, self.problem.method.accuracy)
 
@@ -591,8 +593,8 @@ class Trajectory(Local):
         Returns
         -------
         Trajectory
-            The trajectory with 1/100 of the `accuracy` of the method, at least 1e-15; this
-            object itself for explicit methods.
+            The trajectory with 1/100 of the `accuracy` of the method, at most 1e-13 and at
+            least 1e-15; this object itself for explicit methods.
 
         Raises
         ------
@@ -602,7 +604,7 @@ class Trajectory(Local):
         method = self.problem.method
         if method.tableau.gamma == 0.0:
             return self
-        accuracy = min(method.accuracy, max(SHARPER * method.accuracy, SHARPEST))
+        accuracy = max(min(SHARPER * method.accuracy, SHARP), SHARPEST)
         return self.problem.on_grid(self.p, self.times, self.grid, accuracy)
 
     def _moved_stop_times(
