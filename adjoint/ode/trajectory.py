@@ -13,6 +13,7 @@ from .._validation import as_array, as_parameters, as_reals, require_bool, requi
 from ..checkpointing.policies import Memory
 from ..checkpointing.store import Store, sweeps_alone
 from ..derivative import Derivative
+from ..errors import StepTooSmall
 from ..protocols import Vector
 from ..typing import Array
 from .adjoint_states import adjoint_states
@@ -572,7 +573,9 @@ class Trajectory(Local):
         TypeError
             If parts is not an integer.
         ValueError
-            If parts < 1, or if the steps are too short to be divided.
+            If parts < 1.
+        StepTooSmall
+            If the steps are too short to be divided.
         StageFailure
             If the stages of a step cannot be solved.
         """
@@ -581,7 +584,7 @@ class Trajectory(Local):
         inner = start + (end - start) * (np.arange(1, parts) / parts)
         grid = np.concatenate([self.grid[:1], np.hstack([inner, end]).ravel()])
         if not np.all(np.diff(grid) > 0.0):
-            raise ValueError(
+            raise StepTooSmall(
                 f"refined: the shortest step, {np.diff(self.grid).min():.3g}, cannot be divided "
                 f"into {parts} parts in double precision; expected longer steps, by a larger rtol"
             )

@@ -7,6 +7,7 @@ import pytest
 
 import adjoint
 from adjoint.accuracy import AccuracyStatus
+from adjoint.errors import StepTooSmall
 from problems.time.catalogue import ODE_CATALOGUE
 from problems.time.kinetics import robertson
 from problems.time.oscillators import lotka_volterra
@@ -206,7 +207,7 @@ def test_refined_trajectories_of_a_replay_keep_its_times():
         (0, ValueError, "parts"),
         (2.0, TypeError, "parts"),
         (True, TypeError, "parts"),
-        (1000, ValueError, "cannot be divided"),
+        (1000, StepTooSmall, "cannot be divided"),
     ],
 )
 def test_bad_numbers_of_parts(parts, error, message):
@@ -214,6 +215,14 @@ def test_bad_numbers_of_parts(parts, error, message):
     trajectory = problem.solve(problem.field.nominal)
     with pytest.raises(error, match=message):
         trajectory.refined(parts)
+
+
+def test_steps_too_short_to_be_divided_are_refused():
+    last = np.nextafter(1.0, 0.0)
+    problem = replace(lotka_volterra(np.array([1.0])), grid=np.array([0.0, 0.5, last, 1.0]))
+    accuracy = adjoint.Reduced(problem, Misfit())(problem.field.nominal).accuracy()
+    assert accuracy.status is AccuracyStatus.REFUSED
+    assert "cannot be divided" in accuracy.reason
 
 
 def test_bad_direction():
