@@ -317,3 +317,14 @@ def test_text():
     found = function(np.random.default_rng(14), loose(1e-4))(np.ones(M)).accuracy()
     assert str(found).endswith(AccuracyStatus.ACCEPTED.value)
     assert len(repr(found)) < 900
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-10])
+def test_evidence_of_linear_problems_has_a_free_estimate(rtol):
+    f = function(np.random.default_rng(15), loose(rtol))
+    point = f(np.ones(M))
+    g = point.gradient
+    exact = with_factorizer(f, adjoint.lu)(np.ones(M)).gradient
+    free = point.solution.evidence.gradient_error
+    error = np.linalg.norm(g - exact) / np.linalg.norm(exact)
+    assert error <= 10.0 * free <= 1e6 * max(error, 1e-16)
