@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .._numerics import size_of
+from .._numerics import dot, size_of
 from .._validation import as_parameters
 from ..errors import SolveError
 from ..objectives import checked_gradients
@@ -125,17 +125,32 @@ def _of_equations(
         return _refused(reason, start, gradient, None, float("nan"))
 
 
-Measure = Callable[[Array], float]
-"""The size of an error of the gradient: its norm, or its component along a direction."""
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """The size of an error of the gradient: its norm, or its component along a direction v.
+
+    direction: v, (m_x,), or None for the norm.
+    """
+
+    direction: Array | None
+
+    def __call__(self, g: Array) -> float:
+        """Return ‖g‖₂, or |Re(gᴴ v)|."""
+        return size_of(g) if self.direction is None else abs(dot(g, self.direction))
+
+    @property
+    def unit(self) -> float:
+        """The size of errors of norm 1, at most: 1, or ‖v‖."""
+        return 1.0 if self.direction is None else size_of(self.direction)
 
 
 def _measure(gradient: Array, direction: Array | None) -> Measure:
     if direction is None:
-        return size_of
+        return Measure(None)
     v = as_parameters(direction, "direction")
     if v.shape != gradient.shape:
         raise ValueError(f"accuracy: got direction of shape {v.shape}, expected {gradient.shape}")
-    return lambda g: float(abs(np.einsum("i,i->", g.conj(), v).real))
+    return Measure(v)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +202,7 @@ def _judged(c: _Corrections, value: float, gradient: Array, measure: Measure) ->
     first = measure(c.first.gradient - gradient)
     second = measure(c.second.gradient - c.first.gradient)
     total = measure(c.second.gradient - gradient)
-    rounding = c.start.rounding_of_gradient()
+    rounding = measure.unit * c.start.rounding_of_gradient()
     contraction = second / first if first > 0.0 else 0.0
     parts = {
         "state": measure(c.state.gradient - gradient),
@@ -195,7 +210,7 @@ def _judged(c: _Corrections, value: float, gradient: Array, measure: Measure) ->
         "rounding": rounding,
     }
     found = _Numbers(first, second, total, rounding, parts, contraction)
-    status, reason = _verdict(c, found, size_of(gradient))
+    status, reason = _verdict(c, found, measure.unit * size_of(gradient))
     if status is AccuracyStatus.REFUSED:
         return _refused(reason, c.start, gradient, found, c.probe)
     accepted = status is AccuracyStatus.ACCEPTED
@@ -227,7 +242,7 @@ def _rounded(first: float, second: float, total: float) -> float:
 def _verdict(c: _Corrections, found: "_Numbers", size: float) -> tuple[AccuracyStatus, str]:
     """Return the status of the estimate of the gradient's error, and a reason if refused.
 
-    size: ‖g‖, also for an estimate along a direction.
+    size: ‖g‖, or ‖g‖ ‖v‖ for an estimate along a direction v.
     """
     if not np.all(np.isfinite([found.first, found.second, found.total, c.second.value])):
         return AccuracyStatus.REFUSED, "a correction is not finite."

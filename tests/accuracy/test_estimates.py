@@ -328,3 +328,13 @@ def test_evidence_of_linear_problems_has_a_free_estimate(rtol):
     free = point.solution.evidence.gradient_error
     error = np.linalg.norm(g - exact) / np.linalg.norm(exact)
     assert error <= 10.0 * free <= 1e6 * max(error, 1e-16)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_the_length_of_a_direction_only_scales_the_estimate(unit):
+    rng = np.random.default_rng(12)
+    point = function(rng, loose(1e-5))(np.ones(M))
+    v = rng.standard_normal(M)
+    estimate, scaled = point.accuracy(v), point.accuracy(unit * v)
+    assert estimate.status is scaled.status is AccuracyStatus.ACCEPTED
+    assert scaled.gradient_error == pytest.approx(unit * estimate.gradient_error, rel=1e-9)
