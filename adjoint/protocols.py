@@ -44,6 +44,7 @@ __all__ = [
     "Objective",
     "ObjectiveWithHvp",
     "Problem",
+    "RefinableSolution",
     "Residual",
     "ResidualWithHvp",
     "Solution",
@@ -363,6 +364,27 @@ class LinearizableSolution(Protocol):
 
     def linearized(self, p_dot: Array) -> Linearization:
         """Return the solution, linearized along ṗ, (m,), or along j directions, (m, j)."""
+
+
+@runtime_checkable
+class RefinableSolution(Solution, Protocol):
+    """A `Solution` by steps in time that can be repeated with shorter steps.
+
+    For estimates of the error that the length of the steps leaves in a gradient.
+    """
+
+    @property
+    def p(self) -> Array:
+        """The parameters, (m,)."""
+
+    def refined(self, parts: int = 2) -> Solution:
+        """Return the solution at the same p, with each step divided into equal parts."""
+
+    def sharpened(self) -> "RefinableSolution":
+        """Return the solution by the same steps, whose equations are solved more accurately.
+
+        Explicit steps have no equations: then the method returns the same object.
+        """
 
 
 class Problem(Protocol):

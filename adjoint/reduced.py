@@ -28,6 +28,7 @@ from ._validation import (
     named,
     require_integer,
 )
+from .accuracy import Accuracy, accuracy_of
 from .design.maps import Identity
 from .errors import NonFinite
 from .factor.counts import phase
@@ -128,6 +129,42 @@ class Point:
                 f"the {what} of {type(self.objective).__name__} is {bad[1]} at component {bad[0]}. "
                 "Usual causes: sqrt or log of zero in an objective or a design map"
             )
+
+    def accuracy(self, direction: Array | None = None) -> Accuracy:
+        """Estimate the errors that inexact solves leave in f(x) and in the gradient.
+
+        See docs/math/accuracy.md. The estimate costs at most four solves for corrections,
+        and four solves of known solutions, but no factorization. For a trajectory: three
+        integrations with steps of the same, half and a quarter of the length, and their
+        reverse sweeps.
+
+        Parameters
+        ----------
+        direction : (m_x,) array, optional
+            v: estimate the error of the derivative along v, |δg·v|, instead of ‖δg‖₂.
+
+        Returns
+        -------
+        Accuracy
+            The estimates, the corrected value and gradient, and a status that says how
+            far the estimates can be trusted.
+
+        Raises
+        ------
+        TypeError
+            If the solution is neither that of equations R(u, p) = 0 nor a trajectory, such
+            as the solution of a recurrence.
+        ValueError
+            If `direction` has another shape than x.
+        """
+        return accuracy_of(
+            self.solution,
+            self.objective,
+            self.gradient,
+            lambda: self._lam,
+            self._pulled_back,
+            direction,
+        )
 
     def hvp(self, v: Array) -> Array:
         """∇²f(x) v, by two solves with the factors of the forward solution.

@@ -14,10 +14,11 @@ from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
 from ..errors import CutCluster, KrylovStalled, NonFinite, RepeatedEigenvalue
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
-from ..protocols import Matrix
+from ..protocols import Matrix, Objective
 from ..typing import Array
 from .cluster_blocks import GAUGE, ROTATION
 from .deflated_cg import deflated_cg
+from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
 from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
 
 ADDITIONS = 3
@@ -111,6 +112,43 @@ class HermitianEigenSolution(Local):
     def evidence(self) -> Evidence:
         """The backward errors of the solves so far, and the counts of all work."""
         return replace(self.pencil.inverse.evidence, counts=self._counts.copy())
+
+    def equations(self, objective: Objective) -> tuple[EigenEquations, OfVector]:
+        """Return the eigenpairs as a solution of equations, for `Point.accuracy`.
+
+        See docs/math/accuracy.md, eqs. 342–345.
+
+        Parameters
+        ----------
+        objective : Objective
+            J, a function of the packed state.
+
+        Returns
+        -------
+        (EigenEquations, OfVector)
+            The solution, and J as a function of its vector.
+
+        Raises
+        ------
+        TypeError
+            If the eigenpairs are complex: their equations are not differentiable.
+        RepeatedEigenvalue
+            If an eigenvalue is multiple: its equations are singular.
+        """
+        if self.u.dtype.kind == "c":
+            raise TypeError(
+                "accuracy: got complex eigenpairs, expected those of a real symmetric pencil"
+            )
+        k = self.values.size
+        for cluster in self._multiple():
+            raise RepeatedEigenvalue(
+                f"the equations of the cluster {self._named(cluster)} are singular, so that "
+                "errors of its eigenpairs cannot be estimated"
+            )
+        M_vectors = np.asarray(self.pencil.apply_M(self.vectors))
+        inverse = EigenInverse(self.vectors, M_vectors, self._resolvent, self.evidence)
+        residual = EigenResidual(self.K, self.M, k)
+        return EigenEquations(flat(self.u), self.p, residual, inverse), OfVector(objective, k)
 
     # First derivatives ----------------------------------------------------------------------------
 

@@ -37,8 +37,10 @@ class Evidence:
     residual : float
         ‖R(u, p)‖ of a nonlinear problem; nan for a linear one.
     gradient_error : float
-        Relative error of a gradient that this residual and rounding imply; nan for a
-        linear problem.
+        Relative error of a gradient that the residual of a nonlinear problem and rounding
+        imply; for a linear problem the condition times the backward errors. An estimate
+        that costs nothing, usually too large; `Point.accuracy` is sharper. nan if the
+        condition is not known.
     history : tuple of float
         ‖R‖ at Newton's iterates; empty for a linear problem.
     """

@@ -23,6 +23,11 @@ class OutputsAt:
         """The vector y, (K·n + q,)."""
         return np.concatenate([self.trajectory.u.ravel(), self.trajectory.integrals])
 
+    @property
+    def p(self) -> Array:
+        """The parameters, (m,)."""
+        return self.trajectory.p
+
     def vjp(self, u_bar: Array) -> Array:
         """(dy/dp)ᴴ ȳ, (m,) for ȳ (K·n + q,), or (m, j) for ȳ (K·n + q, j)."""
         u_bar, u = np.asarray(u_bar), self.trajectory.u
@@ -40,6 +45,14 @@ class OutputsAt:
     def linearized(self, p_dot: Array) -> "OutputsLinearization":
         """The tangent of y along ṗ, (m,) or (m, j), for second derivatives."""
         return OutputsLinearization(self.trajectory.u, self.trajectory.linearized(p_dot))
+
+    def refined(self, parts: int = 2) -> "OutputsAt":
+        """y of the trajectory whose steps are divided into equal parts."""
+        return OutputsAt(self.trajectory.refined(parts))
+
+    def sharpened(self) -> "OutputsAt":
+        """y of the trajectory by the same steps, with stages that are solved more accurately."""
+        return OutputsAt(self.trajectory.sharpened())
 
 
 @dataclass(frozen=True, eq=False)

@@ -336,6 +336,36 @@ class ODEProblem(Portable):
         """
         return self._solved(as_parameters(p), times, accepted)
 
+    def on_grid(self, p: Array, times: Array, grid: Array, accuracy: float) -> Trajectory:
+        """The trajectory at p, by the steps of a grid, without error control.
+
+        Parameters
+        ----------
+        p : (m,) array
+            The parameters.
+        times : (K,) array
+            The observation times.
+        grid : (N + 1,) array
+            The times between the steps, from t₀ to t_f; observation times and breaks are
+            among them.
+        accuracy : float
+            Relative error of stage values, see `Method`.
+
+        Returns
+        -------
+        Trajectory
+            The trajectory; its problem has this grid, and no callback.
+        """
+        problem = dataclasses.replace(
+            self,
+            t=(float(grid[0]), float(grid[-1])),
+            observe=times,
+            grid=grid,
+            method=dataclasses.replace(self.method, accuracy=accuracy),
+            callback=None,
+        )
+        return problem.solve(p)
+
     def _solved(self, p: Array, times: Array, frozen: AcceptedSteps | None) -> Trajectory:
         """The trajectory at p; frozen: the steps to take, None if the integrator chooses them."""
         p.setflags(write=False)  # The user's functions receive p itself.

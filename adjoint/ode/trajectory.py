@@ -9,10 +9,11 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from .._dataclasses import Local
-from .._validation import as_array, as_parameters, as_reals, require_bool
+from .._validation import as_array, as_parameters, as_reals, require_bool, require_integer
 from ..checkpointing.policies import Memory
 from ..checkpointing.store import Store, sweeps_alone
 from ..derivative import Derivative
+from ..errors import StepTooSmall
 from ..protocols import Vector
 from ..typing import Array
 from .adjoint_states import adjoint_states
@@ -33,6 +34,14 @@ from .sensitivities import (
 )
 from .steps.accepted_steps import AcceptedSteps
 from .sweeps import Sweeps
+
+SHARPER = 0.01
+"""Ratio of the accuracies of the stages after and before `Trajectory.sharpened`."""
+
+SHARP, SHARPEST = 1e-13, 1e-15
+"""Largest and smallest accuracy of the stages after `Trajectory.sharpened`, relative to their
+values. A smaller change of a loose accuracy may not change a single correction, although
+stages have errors. Rounding prevents more than the smallest accuracy."""
 
 
 class Replayable(Protocol):
@@ -60,6 +69,9 @@ class Replayable(Protocol):
 
     def replayed(self, p: Array, times: Array, accepted: AcceptedSteps) -> "Trajectory":
         """The trajectory at another p, observed at `times`, by given steps."""
+
+    def on_grid(self, p: Array, times: Array, grid: Array, accuracy: float) -> "Trajectory":
+        """The trajectory at p, observed at `times`, by the steps of a grid."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -539,6 +551,64 @@ class Trajectory(Local):
                 new = {self.problem.t[0]: t[0], self.problem.t[1]: t[1]}
                 times = np.array([new.get(time, time) for time in self.times.tolist()])
         return self.problem.replayed(p, times, accepted)
+
+    def refined(self, parts: int = 2) -> "Trajectory":
+        """The trajectory at the same p, with each step divided into equal parts.
+
+        No step size is controlled. The difference between both trajectories shows the
+        error of the steps (docs/math/accuracy.md).
+
+        Parameters
+        ----------
+        parts : int
+            Number of parts of a step, at least 1. Default: 2.
+
+        Returns
+        -------
+        Trajectory
+            The trajectory on the finer grid, with derivatives of its own.
+
+        Raises
+        ------
+        TypeError
+            If parts is not an integer.
+        ValueError
+            If parts < 1.
+        StepTooSmall
+            If the steps are too short to be divided.
+        StageFailure
+            If the stages of a step cannot be solved.
+        """
+        require_integer("refined", "parts", parts, 1)
+        start, end = self.grid[:-1, None], self.grid[1:, None]
+        inner = start + (end - start) * (np.arange(1, parts) / parts)
+        grid = np.concatenate([self.grid[:1], np.hstack([inner, end]).ravel()])
+        if not np.all(np.diff(grid) > 0.0):
+            raise StepTooSmall(
+                f"refined: the shortest step, {np.diff(self.grid).min():.3g}, cannot be divided "
+                f"into {parts} parts in double precision; expected longer steps, by a larger rtol"
+            )
+        return self.problem.on_grid(self.p, self.times, grid, self.problem.method.accuracy)
+
+    def sharpened(self) -> "Trajectory":
+        """The trajectory by the same steps, with stages that are solved more accurately.
+
+        Returns
+        -------
+        Trajectory
+            The trajectory with 1/100 of the `accuracy` of the method, at most 1e-13 and at
+            least 1e-15; this object itself for explicit methods.
+
+        Raises
+        ------
+        StageFailure
+            If the stages of a step cannot be solved.
+        """
+        method = self.problem.method
+        if method.tableau.gamma == 0.0:
+            return self
+        accuracy = max(min(SHARPER * method.accuracy, SHARP), SHARPEST)
+        return self.problem.on_grid(self.p, self.times, self.grid, accuracy)
 
     def _moved_stop_times(
         self, t: tuple[float, float], observe: Array, breaks: dict[float, float]

@@ -111,8 +111,8 @@ class SpanReuse:
 
         b, u: right-hand side and solution of a remembered solve A u = b.
         """
-        n = u_bar.shape[0]
-        b, u = b.reshape(n, -1), u.reshape(n, -1)
+        n, shape = u_bar.shape[0], u_bar.shape
+        b, u, u_bar = b.reshape(n, -1), u.reshape(n, -1), u_bar.reshape(n, -1)
         if self.factorization.symmetry == "symmetric":  # Aᴴ = conj(A): Aᴴ conj(u) = conj(b).
             b, u = b.conj(), u.conj()
         c = _coefficients(b, u_bar)
@@ -122,7 +122,7 @@ class SpanReuse:
         # A probed factorization has the stated symmetry, so that λ is accurate. Otherwise λ
         # is verified.
         if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H"):
-            return lam
+            return lam.reshape(shape)
         return None
 
 

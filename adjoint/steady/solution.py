@@ -264,4 +264,9 @@ class SteadySolution(Local):
     @property
     def evidence(self) -> Evidence:
         """The backward errors of the solves so far, and the counts and seconds of all work."""
-        return replace(self.inverse.evidence, counts=self._counts.copy())
+        evidence = self.inverse.evidence
+        error = evidence.gradient_error
+        if np.isnan(error):  # Newton's method has an estimate that includes its own error.
+            errors = (evidence.backward_error, evidence.adjoint_backward_error)
+            error = evidence.condition * float(np.nansum(errors))
+        return replace(evidence, counts=self._counts.copy(), gradient_error=error)
