@@ -9,6 +9,9 @@ from ..typing import Array
 GAUGE = 1e-6
 """Relative difference of the cotangents of a cluster's values that counts as zero."""
 
+RESOLUTION = 1e-12
+"""Relative difference of eigenvalues above which cotangents of a cluster may differ by more."""
+
 ROTATION = 1e-12
 """Relative size of the part of vector cotangents inside of a cluster that counts as zero.
 

@@ -11,15 +11,18 @@ import numpy as np
 from .._dataclasses import Local
 from .._optional_methods import checked_matrix_hvp
 from .._validation import as_array, as_cotangent, as_parameters, first_nonfinite
-from ..errors import CutCluster, KrylovStalled, NonFinite, RepeatedEigenvalue
+from ..errors import CutCluster, KrylovStalled, NonFinite, NotSymmetric, RepeatedEigenvalue
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
 from ..protocols import Matrix, Objective
 from ..typing import Array
-from .cluster_blocks import GAUGE, ROTATION
+from .cluster_blocks import GAUGE, RESOLUTION, ROTATION
 from .deflated_cg import deflated_cg
 from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
 from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
+
+SKEW = 1e-8
+"""Relative skew part of ΦᴴK̇Φ and ΦᴴṀΦ that counts as zero."""
 
 ADDITIONS = 3
 """Maximum number of times that guards are added because a derivative stalls."""
@@ -96,12 +99,8 @@ class HermitianEigenSolution(Local):
 
     @property
     def residuals(self) -> Array:
-        """‖Kφ − μMφ‖ / (‖Kφ‖ + |μ|‖Mφ‖) of each eigenpair, (k,)."""
-        K_phi = self.pencil.K @ self.vectors
-        M_phi = self.pencil.apply_M(self.vectors) * self.values
-        size = np.linalg.norm(K_phi, axis=0) + np.linalg.norm(M_phi, axis=0)
-        r = np.linalg.norm(K_phi - M_phi, axis=0)
-        return np.asarray(r / np.where(size > 0.0, size, 1.0))
+        """‖Kφ − μMφ‖ / ‖(|K| + |μ||M|)|φ|‖ of each eigenpair, (k,)."""
+        return self.pencil.backward_errors(self.values, self.vectors)
 
     @property
     def iterations(self) -> int:
@@ -242,10 +241,11 @@ class HermitianEigenSolution(Local):
                 if values_bar.any() or vectors_bar.any():
                     raise self._cut(cluster)
                 continue
-            spread = np.ptp(values_bar, axis=0)
-            if (spread > GAUGE * np.abs(values_bar).max(axis=0)).any():
-                part = spread / np.maximum(np.abs(values_bar).max(axis=0), np.finfo(float).tiny)
-                raise self._repeated(cluster, "values", float(part.max()))
+            size = np.abs(values_bar).max(axis=0)
+            spread = np.abs(values_bar[:, None] - values_bar[None]) / np.where(size > 0, size, 1.0)
+            accepted = self._spreads(cluster)[:, :, None]
+            if not (spread <= accepted).all():
+                raise self._repeated(cluster, "values", float(spread.max()))
             block = N[np.ix_(cluster, wanted)]
             skew = np.abs(block - block.conj().transpose(1, 0, 2)).max(axis=(0, 1))
             phi = np.linalg.norm(self.vectors[:, wanted], axis=0).max()
@@ -253,6 +253,18 @@ class HermitianEigenSolution(Local):
             if (skew > ROTATION * size).any():
                 part = float((skew / np.where(size > 0.0, size, 1.0)).max())
                 raise self._repeated(cluster, "vectors", part)
+
+    def _spreads(self, cluster: list[int]) -> Array:
+        """Return the accepted relative differences of cotangents of a cluster's values, (r, r).
+
+        Cotangents of a steep smooth function, such as PNorm(1000), differ in proportion to
+        the values.
+        """
+        modes = self._known.modes
+        values = modes.values[cluster]
+        noise = np.maximum(modes.roundings, modes.residuals * np.abs(modes.values - modes.sigma))
+        least = max(RESOLUTION * np.abs(values).max(), noise[cluster].max(), np.finfo(float).tiny)
+        return np.asarray(GAUGE * np.maximum(1.0, np.abs(values[:, None] - values) / least))
 
     def _named(self, cluster: list[int]) -> str:
         values = ", ".join(f"{self._known.modes.values[i]:.12g}" for i in cluster)
@@ -415,6 +427,8 @@ class HermitianEigenSolution(Local):
         direction = as_parameters(p_dot, "p_dot")
         M_dot_phi = np.asarray(self.M.jvp(self.p, phi, direction))
         K_dot_phi = np.asarray(self.K.jvp(self.p, phi, direction))
+        for name, rate in (("K", K_dot_phi), ("M", M_dot_phi)):
+            _require_hermitian_rate(name, phi, rate)
         return K_dot_phi - M_dot_phi * modes.values, M_dot_phi
 
     def _blocks(self, rates: Array) -> Iterator[tuple[list[int], Array, Array]]:
@@ -437,7 +451,7 @@ class HermitianEigenSolution(Local):
                 rates, M_dot_phi = self._rates(p_dot[:, i])
                 for cluster, nu, _ in self._blocks(rates):
                     wanted = [a for a in cluster if a < k]
-                    u_dot[0, wanted, i] = nu[: len(wanted)]
+                    u_dot[0, wanted, i] = self._nearest(nu, wanted)
                     A[np.ix_(cluster, wanted, [i])] = (
                         -0.5 * modes.vectors[:, cluster].conj().T @ M_dot_phi[:, wanted]
                     )[:, :, None]
@@ -477,8 +491,13 @@ class HermitianEigenSolution(Local):
         with collecting(self._counts), phase("gradient"):
             for cluster, nu, _ in self._blocks(self._rates(p_dot)[0]):
                 wanted = [a for a in cluster if a < k]
-                mu_dot[wanted] = nu[: len(wanted)]
+                mu_dot[wanted] = self._nearest(nu, wanted)
         return mu_dot
+
+    def _nearest(self, nu: Array, wanted: list[int]) -> Array:
+        """Return the rates of the wanted members of a cluster: those that stay nearest to σ."""
+        below = self.values[wanted[0]] < self.pencil.sigma
+        return nu[nu.size - len(wanted) :] if below else nu[: len(wanted)]
 
     def rayleigh_gradients(self, T: Array) -> Array:
         """Return the gradients of the Rayleigh quotients of the fixed vectors Φ t_j.
@@ -525,6 +544,25 @@ class HermitianEigenSolution(Local):
         return HermitianLinearization(self, np.asarray(p_dot), self.jvp(p_dot))
 
 
+def _require_hermitian_rate(name: str, phi: Array, rate: Array) -> None:
+    """Raise unless Φᴴ(ṀΦ) is Hermitian, and real if Φ is real; rate: K̇Φ or ṀΦ, (n, c)."""
+    if rate.dtype.kind == "c" and phi.dtype.kind != "c":
+        raise TypeError(
+            f"the rate of {name} is complex, but {name}(p) and the eigenpairs are real; expected "
+            f"a {name}(p) of complex dtype at each p"
+        )
+    block = phi.conj().T @ rate
+    skew = np.abs(block - block.conj().T)
+    sizes = np.outer(np.linalg.norm(phi, axis=0), np.linalg.norm(rate, axis=0))
+    if (skew > SKEW * np.maximum(sizes, sizes.T)).any():
+        raise NotSymmetric(
+            f"the rate of {name} along p_dot is not symmetric (Hermitian): eigenpairs of a "
+            f"symmetric pencil have no derivative there. The skew part is {skew.max():.1e} of "
+            f"{np.abs(block).max():.1e}. Usual cause: parameters that change a_ij but not a_ji. "
+            "Use adjoint.lu, or parameters of symmetric matrices"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class HermitianLinearization:
     """Eigenpairs linearized along ṗ (docs/math/spectra.md, eqs. 209–212).
@@ -550,6 +588,8 @@ class HermitianLinearization:
         shape, m = s.u.shape, s.p.size
         bar = s._as_bar(u_bar)
         rates = np.asarray(u_bar_dot).astype(s.u.dtype).reshape(*shape, -1)
+        if self.p_dot.ndim == 2 and self.p_dot.shape[1] == 0:
+            return np.zeros((m, 0))
         u_dot, p_dot = self.u_dot.reshape(*shape, -1), self.p_dot.reshape(m, -1)
         N, _ = s._multipliers(bar[1:, :, None])
         lam = s._adjoint(bar[:, :, None])[1:, :, 0]

@@ -26,6 +26,9 @@ DENSE = 64
 CLOSE = 1e-8
 """Relative gap below which eigenvalues are one cluster."""
 
+RESOLVED = 1e3
+"""Gap of separate eigenvalues, at least, in units of the rounding errors of the eigenvalues."""
+
 LOSS = 1e-6
 """Largest accepted relative error of a single eigenvector, residual / gap."""
 
@@ -47,8 +50,9 @@ class HermitianModes:
     """Computed eigenpairs: the `count` wanted ones in ascending order, then the guards.
 
     sigma: σ; values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ;
-    residuals: ‖(S − θ)φ‖_M / |θ|, (c,); anchors: the entry of each φ that is real and
-    positive; dense: True if the modes are those of a dense matrix.
+    residuals: ‖(S − θ)φ‖_M / |θ|, (c,); roundings: bounds of the rounding errors of μ,
+    (c,); anchors: the entry of each φ that is real and positive; dense: True if the modes
+    are those of a dense matrix.
     """
 
     count: int
@@ -57,14 +61,17 @@ class HermitianModes:
     vectors: Array
     M_vectors: Array
     residuals: Array
+    roundings: Array
     anchors: Array
     dense: bool
 
     @cached_property
     def clusters(self) -> tuple[tuple[int, ...], ...]:
         """Indices of the modes of each cluster, guards included, in the order of first members."""
-        scales = np.maximum(np.abs(self.values), np.abs(self.values - self.sigma))
-        return _clusters(self.values, scales, self.residuals)
+        # Residuals are relative to the distance from σ, which may be large or tiny.
+        unresolved = self.residuals / LOSS * np.abs(self.values - self.sigma)
+        apart = np.maximum(CLOSE * np.abs(self.values), unresolved)
+        return _clusters(self.values, np.maximum(apart, RESOLVED * self.roundings))
 
     @property
     def cut(self) -> tuple[int, ...]:
@@ -103,6 +110,30 @@ class Pencil:
         """Return M v for a block (n, j)."""
         return product(self.M, v, "N")
 
+    @cached_property
+    def _moduli(self) -> tuple[sparse.csc_array, sparse.csc_array]:
+        """|K| and |M|, entry by entry."""
+        return abs(self.K), abs(self.M)
+
+    def roundings(self, phi: Array) -> Array:
+        """Return ε |φ|ᵀ (|K| + |σ||M|) |φ|, (j,), for φ (n, j) with φᴴMφ = 1.
+
+        Rounding errors of the entries of K and σM change the eigenvalues by as much.
+        """
+        K, M = self._moduli
+        size = np.abs(phi)
+        sums = product(K, size, "N") + abs(self.sigma) * product(M, size, "N")
+        return np.asarray(np.finfo(float).eps * column_dots(size, sums))
+
+    def backward_errors(self, values: Array, phi: Array) -> Array:
+        """Return ‖Kφ − μMφ‖ / ‖(|K| + |μ||M|)|φ|‖ of each pair, (j,)."""
+        K, M = self._moduli
+        size = np.abs(phi)
+        r = product(self.K, phi, "N") - self.apply_M(phi) * values
+        sizes = product(K, size, "N") + product(M, size, "N") * np.abs(values)
+        sums = np.linalg.norm(sizes, axis=0)
+        return np.asarray(np.linalg.norm(r, axis=0) / np.where(sums > 0.0, sums, 1.0))
+
     def S(self, v: Array) -> Array:
         """Return (K − σM)⁻¹ M v for a block (n, j)."""
         return self.inverse.solve(self.apply_M(v))
@@ -127,6 +158,15 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
     else:
         theta, V, residuals = _searched(pencil, count, asked)
     if not (residuals[:count] <= ACCURATE).all():
+        nearest, farthest = np.abs(theta[0]), np.abs(theta[count - 1])
+        if farthest * RESOLVED**2 < nearest:
+            raise MissingEigenvalues(
+                f"sigma = {pencil.sigma:.12g} is too near to the eigenvalue "
+                f"{pencil.sigma + 1.0 / theta[0]:.12g}: the {count} wanted eigenvalues are up to "
+                f"{nearest / farthest:.1e} times as far from sigma, and rounding errors of that "
+                "size hide them. Remedy: a sigma between eigenvalues or below all of them, or "
+                "farther below 0 for a body that can move freely"
+            )
         raise MissingEigenvalues(
             f"the search near sigma = {pencil.sigma:.6g} left a relative residual of "
             f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. Usual cause: an iterative "
@@ -176,6 +216,7 @@ def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianMod
         np.hstack([modes.vectors, V]),
         np.hstack([modes.M_vectors, pencil.apply_M(V)]),
         np.concatenate([modes.residuals, residuals]),
+        np.concatenate([modes.roundings, pencil.roundings(V)]),
         np.concatenate([modes.anchors, anchors]),
         modes.dense,
     )
@@ -200,6 +241,8 @@ def _searched(pencil: Pencil, count: int, asked: int) -> tuple[Array, Array, Arr
 def _lanczos(pencil: Pencil, known: Complement | None, asked: int) -> Array:
     """Return `asked` vectors V (n, asked) of largest |θ| outside of the known modes."""
     n = pencil.n
+    if pencil.M.count_nonzero() == 0:
+        raise MissingEigenvalues("M is zero: the pencil has no finite eigenvalues")
 
     def outside(v: Array) -> Array:
         return v if known is None else known(v)
@@ -235,14 +278,19 @@ def _lanczos(pencil: Pencil, known: Complement | None, asked: int) -> Array:
 def _dense(pencil: Pencil, asked: int) -> tuple[Array, Array]:
     """Return θ and Φ of up to `asked` modes from dense matrices, by descending |θ|.
 
-    With M = L Lᴴ the nonzero eigenvalues of S are those of Lᴴ (K − σM)⁻¹ L.
+    With M = L Lᴴ the nonzero eigenvalues of S are those of Lᴴ (K − σM)⁻¹ L. Rows and
+    columns of M are divided by √M_ii first: masses and rotary inertias may have units that
+    differ by 10¹⁵, and are not rounding errors of each other.
     """
-    weights, U = np.linalg.eigh(pencil.M.toarray())
+    M = pencil.M.toarray()
+    diagonal = np.diagonal(M).real
+    units = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    weights, U = np.linalg.eigh(M / units[:, None] / units)
     largest = float(np.abs(weights).max(initial=0.0))
     if not weights.min(initial=0.0) >= -1e-12 * largest:
         raise _indefinite(float(weights.min()) / largest)
     kept = weights > 1e-13 * largest
-    L = U[:, kept] * np.sqrt(weights[kept])
+    L = units[:, None] * U[:, kept] * np.sqrt(weights[kept])
     F_L = pencil.inverse.solve(np.ascontiguousarray(L))
     H = L.conj().T @ F_L
     theta, Y = np.linalg.eigh(0.5 * (H + H.conj().T))
@@ -348,6 +396,7 @@ def _ordered(
         V,
         pencil.apply_M(V),
         residuals[order],
+        pencil.roundings(V),
         anchors,
         dense,
     )
@@ -363,16 +412,14 @@ def _with_phases(V: Array) -> tuple[Array, Array]:
     return V, anchors
 
 
-def _clusters(values: Array, scales: Array, residuals: Array) -> tuple[tuple[int, ...], ...]:
-    """Return the clusters: modes closer than CLOSE, or than their residuals can separate."""
+def _clusters(values: Array, apart: Array) -> tuple[tuple[int, ...], ...]:
+    """Return the clusters: neighbours whose gap is at most the larger of their `apart`, (c,)."""
     order = np.argsort(values, kind="stable")
     groups: list[list[int]] = []
     for i in order.tolist():
         if groups:
             j = groups[-1][-1]
-            scale = max(scales[i], scales[j])
-            least = max(CLOSE, max(residuals[i], residuals[j]) / LOSS)
-            if values[i] - values[j] <= least * scale:
+            if values[i] - values[j] <= max(apart[i], apart[j]):
                 groups[-1].append(i)
                 continue
         groups.append([i])

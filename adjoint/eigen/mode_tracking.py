@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.sparse as sparse
 from scipy.optimize import linear_sum_assignment
 
 from .._dataclasses import short_repr
 from .._validation import as_array, first_nonfinite, named, require_number
 from ..typing import Array, SparseMatrix
+from .objectives.weights import require_hermitian, weighted
 from .solution import EigenSolution
 
 
@@ -46,7 +46,8 @@ def mac(first: Array, second: Array, weight: SparseMatrix | None = None) -> Arra
             f"mac: got mode shapes of {phi.shape[0]} and of {chi.shape[0]} entries, expected equal "
             "numbers"
         )
-    W_phi, W_chi = _weighted(weight, phi), _weighted(weight, chi)
+    require_hermitian("mac", weight)
+    W_phi, W_chi = weighted("mac", weight, phi), weighted("mac", weight, chi)
     lengths = [np.einsum("ij,ij->j", v.conj(), w).real for v, w in ((phi, W_phi), (chi, W_chi))]
     if not all((length > 0.0).all() for length in lengths):
         raise ValueError("mac: got a mode shape of length zero, expected φᴴ W φ > 0 for all shapes")
@@ -162,7 +163,7 @@ class ModeTracker:
         assignment does not depend on the basis that the eigensolver returned.
         """
         found = mac(vectors, self._shapes, self.weight)
-        W_reference = _weighted(self.weight, self._shapes)
+        W_reference = weighted("mac", self.weight, self._shapes)
         lengths = np.einsum("ij,ij->j", self._shapes.conj(), W_reference).real
         orthonormal = {}
         for cluster in clusters:
@@ -196,7 +197,7 @@ class ModeTracker:
 
 def _orthonormal(vectors: Array, weight: SparseMatrix | None) -> Array:
     """Return a W-orthonormal basis of the span of vectors (n, k)."""
-    gram = vectors.conj().T @ _weighted(weight, vectors)
+    gram = vectors.conj().T @ weighted("mac", weight, vectors)
     L = np.linalg.cholesky(0.5 * (gram + gram.conj().T))
     return np.asarray(np.linalg.solve(L, vectors.conj().T).conj().T)
 
@@ -209,16 +210,3 @@ def _shapes(name: str, given: object) -> Array:
     if bad := first_nonfinite(shapes):
         raise ValueError(f"mac: {name} holds {bad[1]}, expected finite numbers")
     return shapes.reshape(shapes.shape[0], -1)
-
-
-def _weighted(weight: SparseMatrix | None, V: Array) -> Array:
-    """Return W V, (n, k)."""
-    if weight is None:
-        return V
-    if not sparse.issparse(weight) or weight.shape != (V.shape[0], V.shape[0]):
-        shape = getattr(weight, "shape", None)
-        raise ValueError(
-            f"mac: got a weight of type {type(weight).__name__} and shape {shape}, expected a "
-            f"sparse matrix ({V.shape[0]}, {V.shape[0]})"
-        )
-    return np.asarray(weight @ V)

@@ -8,7 +8,14 @@ import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
 from .._validation import as_parameters, is_integer, require_methods, shown
-from ..errors import InaccurateSolve, NotPositiveDefinite, SingularMatrix, SolveError
+from ..errors import (
+    InaccurateSolve,
+    NotPositiveDefinite,
+    NotSymmetric,
+    SingularMatrix,
+    SolveError,
+)
+from ..factor.backward_error import require_symmetric
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import as_csc, owned
 from ..factor.factorization import Factorizer
@@ -140,6 +147,8 @@ class EigenProblem(Portable):
             If K − σM is singular: σ is an eigenvalue.
         NotPositiveDefinite
             If K − σM is indefinite with `cholesky`, or M with a Hermitian pencil.
+        NotSymmetric
+            If K − σM or M is not symmetric (Hermitian), but `factorize` states it.
         ValueError, TypeError, NonFinite
             If K(p), M(p) or p has the wrong shape or type, or contains nan or inf.
         """
@@ -160,6 +169,7 @@ class EigenProblem(Portable):
                 real = K.dtype.kind == "f" and M.dtype.kind == "f"
                 stated = inverse.symmetry
                 if real_sigma and (stated == "hermitian" or (stated == "symmetric" and real)):
+                    _require_hermitian(M)
                     pencil = Pencil(K, M, inverse, float(np.real(sigma)))
                     modes = find_modes(pencil, self.count, max(self.guard, 2))
                     k = self.count
@@ -201,3 +211,15 @@ class EigenProblem(Portable):
                 "that can move freely): choose another sigma, such as a small negative number"
             )
         return type(error)(f"K − sigma M with sigma = {self.sigma:.10g}: {error} {hint}")
+
+
+def _require_hermitian(M: sparse.csc_array) -> None:
+    """Raise NotSymmetric unless M is Hermitian: the factors of K − σM do not show M if σ = 0."""
+    try:
+        require_symmetric(M, "hermitian", "M(p)")
+    except NotSymmetric as error:
+        raise NotSymmetric(
+            "EigenProblem: M(p) is not symmetric (Hermitian), but cholesky and ldl state that K "
+            "and M both are. Usual causes: an error in the assembly, or boundary conditions put "
+            "into rows but not into columns. For a general pencil use factorize=adjoint.lu"
+        ) from error

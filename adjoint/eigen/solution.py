@@ -34,7 +34,7 @@ class EigenSolution(Protocol):
 
     @property
     def residuals(self) -> Array:
-        """‖Kφ − μMφ‖ / (‖Kφ‖ + |μ|‖Mφ‖) of each eigenpair, (k,)."""
+        """‖Kφ − μMφ‖ of each eigenpair, relative to the size of its terms, (k,)."""
 
     @property
     def evidence(self) -> Evidence:

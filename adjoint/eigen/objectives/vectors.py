@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.sparse as sparse
 
 from ..._dataclasses import short_repr
 from ..._numerics import size_of
 from ..._validation import as_array, first_nonfinite
 from ...typing import Array, SparseMatrix
 from .packed import require_index, require_modes, vectors_of
+from .weights import require_hermitian, weighted
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class Projector:
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
+        require_hermitian("Projector", self.weight)
         _ = self._T, self._length
         if self.k is not None:
             require_index("Projector", "k", self.k)
@@ -54,11 +55,13 @@ class Projector:
 
     @cached_property
     def _T(self) -> Array:
-        return _targets("Projector", self.target)
+        # Divided by the size: J does not depend on the size, and squares of it may overflow.
+        T = _targets("Projector", self.target)
+        return T / (np.abs(T).max() or 1.0)
 
     @cached_property
     def _WT(self) -> Array:
-        return _weighted("Projector", self.weight, self._T)
+        return weighted("Projector", self.weight, self._T)
 
     @cached_property
     def _length(self) -> float:
@@ -80,8 +83,8 @@ class Projector:
     def hvp(self, u: Array, p: Array, u_dot: Array, p_dot: Array) -> tuple[Array, Array]:
         """Return the derivatives of `gradients` along (u̇, ṗ)."""
         phi, phi_dot = self._vectors(u), self._vectors(u_dot)
-        W_phi = _weighted("Projector", self.weight, phi)
-        W_phi_dot = _weighted("Projector", self.weight, phi_dot)
+        W_phi = weighted("Projector", self.weight, phi)
+        W_phi_dot = weighted("Projector", self.weight, phi_dot)
         _, C = self._coordinates(phi)
         half = phi.conj().T @ W_phi_dot
         B_dot = phi_dot.conj().T @ self._WT
@@ -100,7 +103,15 @@ class Projector:
     def _coordinates(self, phi: Array) -> tuple[Array, Array]:
         """Return B = Φᴴ W T and C = G⁻¹ B, (k, q)."""
         B = phi.conj().T @ self._WT
-        return B, np.linalg.solve(phi.conj().T @ _weighted("Projector", self.weight, phi), B)
+        G = phi.conj().T @ weighted("Projector", self.weight, phi)
+        try:
+            np.linalg.cholesky(0.5 * (G + G.conj().T))
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                "Projector: got a weight W for which Φᴴ W Φ of the eigenvectors Φ is not positive "
+                "definite; expected a positive definite W"
+            ) from error
+        return B, np.linalg.solve(G, B)
 
     def _outside(self, phi: Array, C: Array) -> Array:
         """Return W (T − Φ C), (n, q): the part of the targets outside of the span.
@@ -109,8 +120,8 @@ class Projector:
         targets inside of the span the rounding errors of the first one would depend on the
         basis of a cluster.
         """
-        rest = self._WT - _weighted("Projector", self.weight, phi @ C)
-        W_phi = _weighted("Projector", self.weight, phi)
+        rest = self._WT - weighted("Projector", self.weight, phi @ C)
+        W_phi = weighted("Projector", self.weight, phi)
         return np.asarray(rest - W_phi @ np.linalg.solve(phi.conj().T @ W_phi, phi.conj().T @ rest))
 
 
@@ -198,19 +209,6 @@ def _targets(who: str, target: object) -> Array:
     if bad := first_nonfinite(T):
         raise ValueError(f"{who}: target holds {bad[1]}, expected finite numbers")
     return T.reshape(T.shape[0], -1)
-
-
-def _weighted(who: str, weight: SparseMatrix | None, V: Array) -> Array:
-    """Return W V, (n, q)."""
-    if weight is None:
-        return V
-    if not sparse.issparse(weight) or weight.shape != (V.shape[0], V.shape[0]):
-        shape = getattr(weight, "shape", None)
-        raise ValueError(
-            f"{who}: got a weight of type {type(weight).__name__} and shape {shape}, expected a "
-            f"sparse matrix ({V.shape[0]}, {V.shape[0]})"
-        )
-    return np.asarray(weight @ V)
 
 
 def _squared_length(who: str, T: Array, WT: Array) -> float:
