@@ -3,7 +3,7 @@
 See docs/math/spectra.md, eqs. 200–212.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,6 +21,11 @@ from .deflated_cg import deflated_cg
 from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
 from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
 
+Groups = Sequence[Sequence[int]]
+"""Indices of modes whose common basis a cotangent does not depend on."""
+
+NEAR = 1e-2
+"""Relative gap below which clusters are united for functions that do not depend on the basis."""
 SKEW = 1e-8
 """Relative skew part of ΦᴴK̇Φ and ΦᴴṀΦ that counts as zero."""
 
@@ -173,7 +178,8 @@ class HermitianEigenSolution(Local):
             If the cotangent depends on a cluster that `count` cuts.
         """
         u_bar = self._as_bar(u_bar)
-        return self._adjoint(u_bar.reshape(*self.u.shape, -1)).reshape(u_bar.shape)
+        bars = u_bar.reshape(*self.u.shape, -1)
+        return self._adjoint(bars, self._groups(bars[1:])).reshape(u_bar.shape)
 
     def _as_bar(self, u_bar: Array, vectors_bar: Array | None = None) -> Array:
         """Return the packed cotangent as an array (n + 1, k) or (n + 1, k, j)."""
@@ -205,22 +211,49 @@ class HermitianEigenSolution(Local):
             if len(cluster) > 1:
                 yield list(cluster)
 
-    def _multipliers(self, vectors_bar: Array) -> tuple[Array, Array]:
-        """Return (N, ν): N = −Φ_CᴴΦ̄_C for each cluster, as blocks of (c, k, j), and ν (k, j).
+    def _groups(self, vectors_bar: Array) -> Groups:
+        """Return the clusters; near ones are united if Φ̄ does not depend on the basis of both.
 
-        ν is the multiplier of the phase, zero inside of clusters.
+        Derivatives with respect to a rotation of two vectors are divided by the gap. For
+        cotangents Φ̄ (n, k, j) of a function of the space these terms cancel. Without them
+        the formulas hold for any gap, and no digits are lost.
+        """
+        groups = [list(cluster) for cluster in self.clusters]
+        if not vectors_bar.any():
+            return groups
+        values, k = self._known.modes.values, self.values.size
+        N = np.einsum("na,nbj->abj", self.vectors.conj(), vectors_bar)
+        skew = np.abs(N - N.conj().transpose(1, 0, 2))
+        sizes = np.linalg.norm(vectors_bar, axis=0)
+        sizes = sizes * np.linalg.norm(self.vectors, axis=0).max()
+        accepted = ROTATION * np.maximum(sizes[:, None], sizes[None, :])
+        invariant = (skew <= accepted).all(axis=2)
+        apart = np.abs(values[:k, None] - values[None, :k])
+        scale = np.maximum(np.abs(values[:k, None]), np.abs(values[None, :k]))
+        near = np.argwhere(np.triu(apart <= NEAR * scale, 1) & invariant)
+        for a, b in near[np.argsort(apart[near[:, 0], near[:, 1]], kind="stable")]:
+            one, other = (next(group for group in groups if x in group) for x in (a, b))
+            union = sorted({*one, *other})
+            if one is not other and union[-1] < k and invariant[np.ix_(union, union)].all():
+                groups = [group for group in groups if group not in (one, other)] + [union]
+        return groups
+
+    def _multipliers(self, vectors_bar: Array, groups: Groups) -> tuple[Array, Array]:
+        """Return (N, ν): N = −Φ_CᴴΦ̄_C for each group, as blocks of (c, k, j), and ν (k, j).
+
+        ν is the multiplier of the phase, zero inside of groups.
         """
         modes, k = self._known.modes, self.values.size
         inside = np.einsum("nc,nkj->ckj", modes.vectors.conj(), vectors_bar)
         same = np.zeros((modes.values.size, k), dtype=bool)
-        for cluster in self.clusters:
-            for b in cluster:
-                same[b, [a for a in cluster if a < k]] = True
+        for group in groups:
+            for b in group:
+                same[b, [a for a in group if a < k]] = True
         N = np.where(same[:, :, None], -inside, 0.0)
         nu = np.zeros((k, vectors_bar.shape[2]))
-        for cluster in self.clusters:
-            if len(cluster) == 1:  # The phase of a single mode is fixed; see `anchors`.
-                a = cluster[0]
+        for group in groups:
+            if len(group) == 1:  # The phase of a single mode is fixed; see `anchors`.
+                a = group[0]
                 nu[a] = N[a, a].imag / self._pivots[a]
                 N[a, a] = N[a, a].real
         return N, nu
@@ -290,26 +323,27 @@ class HermitianEigenSolution(Local):
             f"count={self.values.size} cuts the cluster. Ask for {fewer}count={high}"
         )
 
-    def _adjoint(self, u_bar: Array) -> Array:
+    def _adjoint(self, u_bar: Array, groups: Groups) -> Array:
         """Return the adjoint state of ū, (n + 1, k, j)."""
         modes, k = self._known.modes, self.values.size
-        N, nu = self._multipliers(u_bar[1:])
+        N, nu = self._multipliers(u_bar[1:], groups)
         self._require_invariant(u_bar, N)
-        # ȳ = φ̄ + MΦ_C N + i ν e: orthogonal to the cluster.
+        # ȳ = φ̄ + MΦ_C N + i ν e: orthogonal to the group.
         y_bar = u_bar[1:] + np.einsum("nc,ckj->nkj", modes.M_vectors, N)
         if nu.any():
             y_bar[modes.anchors[:k], np.arange(k)] += 1j * nu
         lam = np.empty_like(u_bar)
         lam[0] = u_bar[0]
-        lam[1:] = u_bar[0].real[None] * self.vectors[:, :, None] - self._resolvent(y_bar)
+        lam[1:] = u_bar[0].real[None] * self.vectors[:, :, None] - self._resolvent(y_bar, groups)
         return lam
 
-    def _resolvent(self, rhs: Array) -> Array:
+    def _resolvent(self, rhs: Array, groups: Groups = ()) -> Array:
         """Solve (K − μ_i M) y_i = rhs_i without parts along the cluster of i; rhs: (n, k, j).
 
-        Parts along computed modes in closed form, the rest by deflated CG (docs/math/
-        spectra.md, eqs. 203 and 204). If CG stalls next to a mode that is not known,
-        more modes are computed, with the same factors.
+        groups: unions of clusters, which are left out as well. Parts along computed modes
+        in closed form, the rest by deflated CG (docs/math/spectra.md, eqs. 203 and 204). If
+        CG stalls next to a mode that is not known, more modes are computed, with the same
+        factors.
         """
         k, j = self.values.size, rhs.shape[2]
         flat = rhs.reshape(rhs.shape[0], -1)
@@ -318,27 +352,27 @@ class HermitianEigenSolution(Local):
         if used.size:
             owner = np.repeat(np.arange(k), j)[used]
             with collecting(self._counts):
-                y[:, used] = self._solved_with_guards(flat[:, used], owner)
+                y[:, used] = self._solved_with_guards(flat[:, used], owner, groups)
         return y.reshape(rhs.shape)
 
-    def _solved_with_guards(self, rhs: Array, owner: Array) -> Array:
+    def _solved_with_guards(self, rhs: Array, owner: Array, groups: Groups) -> Array:
         """Return `_solved`, with more guards where CG stalls; they stay known to the solution."""
         for addition in range(ADDITIONS):
             try:
-                return self._solved(rhs, owner)
+                return self._solved(rhs, owner, groups)
             except KrylovStalled:
                 self._known.modes = more_modes(self.pencil, self._known.modes, MORE * 2**addition)
-        return self._solved(rhs, owner)
+        return self._solved(rhs, owner, groups)
 
-    def _solved(self, rhs: Array, owner: Array) -> Array:
+    def _solved(self, rhs: Array, owner: Array, groups: Groups) -> Array:
         """Solve (K − μ_i M) y = rhs for columns that belong to the modes `owner`, (n, columns)."""
         modes, pencil = self._known.modes, self.pencil
         V, MV, values = modes.vectors, modes.M_vectors, modes.values
         along = V.conj().T @ rhs
         divisor = values[:, None] - values[None, owner]
-        for cluster in modes.clusters:
-            inside = np.isin(np.arange(values.size), cluster)
-            divisor[np.outer(inside, np.isin(owner, cluster))] = np.inf
+        for group in (*modes.clusters, *groups):
+            inside = np.isin(np.arange(values.size), group)
+            divisor[np.outer(inside, np.isin(owner, group))] = np.inf
         y = V @ (along / divisor)
         if V.shape[1] < V.shape[0]:
             P, shifts = modes.complement, values[owner] - pencil.sigma
@@ -370,8 +404,9 @@ class HermitianEigenSolution(Local):
         """
         u_bar = self._as_bar(u_bar, vectors_bar)
         bars = u_bar.reshape(*self.u.shape, -1)
-        lam = self._adjoint(bars)
-        N, _ = self._multipliers(bars[1:])
+        groups = self._groups(bars[1:])
+        lam = self._adjoint(bars, groups)
+        N, _ = self._multipliers(bars[1:], groups)
         with collecting(self._counts), phase("gradient"):
             columns = [self._pulled_back(lam[1:, :, j], N[:, :, j]) for j in range(bars.shape[2])]
         g = np.stack(columns, axis=-1) if columns else np.zeros((self.p.size, 0))
@@ -591,13 +626,16 @@ class HermitianLinearization:
         if self.p_dot.ndim == 2 and self.p_dot.shape[1] == 0:
             return np.zeros((m, 0))
         u_dot, p_dot = self.u_dot.reshape(*shape, -1), self.p_dot.reshape(m, -1)
-        N, _ = s._multipliers(bar[1:, :, None])
-        lam = s._adjoint(bar[:, :, None])[1:, :, 0]
+        groups = s._groups(bar[1:, :, None])
+        N, _ = s._multipliers(bar[1:, :, None], groups)
+        lam = s._adjoint(bar[:, :, None], groups)[1:, :, 0]
         steps = [
-            _Rate.along(s, p_dot[:, i], u_dot[1:, :, i], rates[:, :, i], lam, N[:, :, 0])
+            _Rate.along(
+                s, p_dot[:, i], u_dot[1:, :, i], bar, rates[:, :, i], groups, lam, N[:, :, 0]
+            )
             for i in range(p_dot.shape[1])
         ]
-        z = s._resolvent(np.stack([step.rhs for step in steps], axis=-1))
+        z = s._resolvent(np.stack([step.rhs for step in steps], axis=-1), groups)
         columns = [step.gradient(s, z[:, :, i], lam) for i, step in enumerate(steps)]
         g = np.stack(columns, axis=-1)
         return g[:, 0] if self.p_dot.ndim == 1 else g
@@ -626,7 +664,9 @@ class _Rate:
         s: HermitianEigenSolution,
         p_dot: Array,
         phi_dot: Array,
+        bar: Array,
         bar_dot: Array,
+        groups: Groups,
         lam: Array,
         N: Array,
     ) -> "_Rate":
@@ -644,32 +684,50 @@ class _Rate:
             mass_left = np.ascontiguousarray(0.5 * phi @ N - lam * s.values)
             K_lam, pK = checked_matrix_hvp(s.K, s.p, phi, left, as_parameters(p_dot))
             M_left, pM = checked_matrix_hvp(s.M, s.p, phi, mass_left, as_parameters(p_dot))
-        M_phi_dot, M_lam = pencil.apply_M(phi_dot), pencil.apply_M(left)
-        L_dot, W_dot = np.zeros((k, k), phi.dtype), np.zeros((k, k), phi.dtype)
-        same = np.zeros((k, k), dtype=bool)
-        for cluster, nu, Q in s._blocks(of_K):
+        same, turning = np.zeros((k, k), dtype=bool), np.zeros((k, k), dtype=bool)
+        for group in groups:
+            wanted = [a for a in group if a < k]
+            same[np.ix_(wanted, wanted)] = True
+            turning[np.ix_(wanted, wanted)] = len(group) > 1
+        for cluster in s._multiple():
             wanted = [a for a in cluster if a < k]
-            place = np.ix_(wanted, wanted)
-            same[place] = True
+            turning[np.ix_(wanted, wanted)] = False
+        if turning.any():
+            # The rotation of the bases of united clusters, and its part of the rate of Φ̄.
+            turn = phi.conj().T @ (pencil.apply_M(phi_dot) + 0.5 * M_dot_phi)
+            turn = np.where(turning, turn, 0.0)
+            phi_dot = np.ascontiguousarray(phi_dot - phi @ turn)
+            bar_dot = np.concatenate([bar_dot[:1], bar_dot[1:] - bar[1:] @ turn])
+        M_phi_dot, M_lam = pencil.apply_M(phi_dot), pencil.apply_M(left)
+        block = phi.conj().T @ of_K[:, :k]
+        L_dot = np.where(same, 0.5 * (block + block.conj().T), 0.0)
+        gaps = s.values[:, None] - s.values[None, :]
+        values_bar = bar[0].real
+        slopes = (values_bar[:, None] - values_bar[None, :]) / np.where(
+            turning & (gaps != 0.0), gaps, np.inf
+        )
+        W_dot = slopes * L_dot + np.diag(bar_dot[0].real)
+        for cluster, _, Q in s._blocks(of_K):
+            wanted = [a for a in cluster if a < k]
             values_bar_dot = bar_dot[0, wanted].real
             if len(wanted) < len(cluster):
                 if values_bar_dot.any() or bar_dot[1:, wanted].any():
                     raise s._cut(cluster)
                 continue
-            L_dot[place] = (Q * nu) @ Q.conj().T
-            W_dot[place] = (Q * values_bar_dot) @ Q.conj().T
+            W_dot[np.ix_(wanted, wanted)] = (Q * values_bar_dot) @ Q.conj().T
         R = bar_dot[1:] + K_lam + M_left + 0.5 * M_dot_phi @ N + M_phi_dot @ N - M_lam @ L_dot
         N_dot = np.where(same, -(phi.conj().T @ R), 0.0)
         pivots = s._pivots
         if phi.dtype.kind == "c":
             anchors = s._known.modes.anchors[:k]
-            for single in s.clusters:
+            for single in groups:
                 if len(single) == 1:
                     a = single[0]
                     R[anchors[a], a] += 1j * N_dot[a, a].imag / pivots[a]
                     N_dot[a, a] = N_dot[a, a].real
         R = R + s._known.modes.M_vectors[:, :k] @ N_dot
         coordinates = np.where(same, W_dot - (M_dot_phi + M_phi_dot).conj().T @ lam, 0.0)
+        N_dot = N_dot - gaps * coordinates
         mass_left_dot = 0.5 * (phi_dot @ N + phi @ N_dot) - lam @ L_dot
         return cls(phi_dot, phi @ coordinates, R, mass_left, mass_left_dot, pK + pM)
 

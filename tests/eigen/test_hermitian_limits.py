@@ -8,8 +8,10 @@ import adjoint
 from adjoint.eigen import (
     EigenProblem,
     EigenvalueSmoothMin,
+    ModeShape,
     PNorm,
     Projector,
+    SpectralFunction,
     mac,
 )
 from adjoint.errors import MissingEigenvalues, NotSymmetric, RepeatedEigenvalue
@@ -212,3 +214,83 @@ def test_the_size_of_targets_does_not_matter(size) -> None:
     p = np.zeros(1)
     assert other(p).value == pytest.approx(one(p).value, rel=1e-12)
     assert other(p).gradient[0] == pytest.approx(one(p).gradient[0], rel=1e-10)
+
+
+# Functions of the space of near eigenvalues -------------------------------------------------------
+
+
+class Mixed:
+    """J = the projector's share + a smooth minimum + the sum of squares of the values."""
+
+    parts = (
+        Projector(np.random.default_rng(5).standard_normal((14, 2)), 3),
+        EigenvalueSmoothMin(),
+        SpectralFunction(
+            lambda values, vectors: 1e-3 * (values.real**2).sum(),
+            lambda values, vectors: (2e-3 * values, np.zeros(vectors.shape)),
+        ),
+    )
+
+    def value(self, u, p):
+        return sum(J.value(u, p) for J in self.parts)
+
+    def gradients(self, u, p):
+        return sum(J.gradients(u, p)[0] for J in self.parts), np.zeros_like(p)
+
+    def hvp(self, u, p, u_dot, p_dot):
+        return sum(J.hvp(u, p, u_dot, p_dot)[0] for J in self.parts), np.zeros_like(p)
+
+
+def near_eigenvalues(lowest, kind):
+    """K(p) with these three lowest eigenvalues at p = 0, and M(p) with M(0) = I."""
+    rng = np.random.default_rng(6)
+
+    def hermitian():
+        A = rng.standard_normal((14, 14))
+        A = A + 1j * rng.standard_normal((14, 14)) if kind == "complex" else A
+        return A + A.conj().T
+
+    Q = np.linalg.qr(hermitian())[0]
+    K0 = (Q * np.r_[lowest, 3.0 + np.arange(11)]) @ Q.conj().T
+    K = adjoint.Affine(csc(0.5 * (K0 + K0.conj().T)), [csc(hermitian()) for _ in range(3)])
+    M = adjoint.Affine(csc(np.eye(14)), [csc(0.1 * hermitian()) for _ in range(3)])
+    return EigenProblem(K, M, count=3)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("second", [0.0, 1.0])
+@pytest.mark.parametrize("gap", [1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 2e-8])
+def test_second_derivatives_of_functions_of_the_space_do_not_depend_on_gaps(
+    kind, second, gap
+) -> None:
+    # Rates of single vectors are as large as 1/gap, and cancel.
+    lowest = 1.0 + gap * np.array([0.0, second, 2.5])
+    V = np.random.default_rng(7).standard_normal((3, 2))
+    near, equal = (
+        adjoint.Reduced(near_eigenvalues(values, kind), Mixed())(np.zeros(3))
+        for values in (lowest, np.ones(3))
+    )
+    assert np.allclose(near.gradient, equal.gradient, rtol=0.0, atol=50.0 * gap + 1e-12)
+    size = np.abs(equal.hvp(V)).max()
+    assert np.abs(near.hvp(V) - equal.hvp(V)).max() <= (100.0 * gap + 1e-7) * size
+    H = near.hessian()
+    assert np.abs(H - H.T).max() <= 1e-7 * size
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("gap", [1e-2, 1e-3])
+def test_second_derivatives_at_resolved_gaps_agree_with_differences(kind, gap) -> None:
+    problem = near_eigenvalues(1.0 + gap * np.array([0.0, 0.0, 1.0]), kind)
+    f, v, h = adjoint.Reduced(problem, Mixed()), np.array([0.7, -1.1, 0.4]), 1e-4 * gap
+    g = [f(k * h * v).gradient for k in (-2, -1, 1, 2)]
+    difference = (g[0] - 8.0 * g[1] + 8.0 * g[2] - g[3]) / (12.0 * h)
+    product = f(np.zeros(3)).hvp(v)
+    assert np.abs(product - difference).max() <= 1e-6 * np.abs(product).max()
+
+
+def test_vectors_of_near_eigenvalues_keep_their_large_rates() -> None:
+    # A function of one vector is not a function of the space: its rates are 1/gap.
+    problem = near_eigenvalues(1.0 + 1e-5 * np.array([0.0, 1.0, 2.5]), "real")
+    target = np.random.default_rng(8).standard_normal(14)
+    gradient = adjoint.Reduced(problem, ModeShape(target, 1))(np.zeros(3)).gradient
+    assert np.abs(gradient).max() >= 1e3
