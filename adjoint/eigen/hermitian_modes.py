@@ -23,6 +23,9 @@ from .deflated_cg import Complement
 DENSE = 64
 """Number of unknowns up to which S is written as a dense matrix."""
 
+STILL_DENSE = 1000
+"""Number of unknowns up to which S is written as a dense matrix if Lanczos' method fails."""
+
 CLOSE = 1e-8
 """Relative gap below which eigenvalues are one cluster."""
 
@@ -147,6 +150,14 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
     """
     asked = min(pencil.n, count + guard)
     dense = pencil.n <= DENSE or asked > pencil.n // 3
+    if not dense:
+        try:
+            theta, V, residuals = _searched(pencil, count, asked)
+        except MissingEigenvalues:
+            # S may have fewer distinct eigenvalues than Lanczos' method has vectors.
+            if pencil.n > STILL_DENSE:
+                raise
+            dense = True
     if dense:
         theta, V = _dense(pencil, asked)
         if theta.size < count:
@@ -155,8 +166,6 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
                 "are infinite, because M is singular. Remedy: a smaller count"
             )
         theta, V, residuals = _rayleigh_ritz(pencil, V)
-    else:
-        theta, V, residuals = _searched(pencil, count, asked)
     if not (residuals[:count] <= ACCURATE).all():
         nearest, farthest = np.abs(theta[0]), np.abs(theta[count - 1])
         if farthest * RESOLVED**2 < nearest:
@@ -196,7 +205,15 @@ def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianMod
     if more <= 0:
         return modes
     # The dense search has equal bits in each run, so that its first c modes are the known ones.
-    V = _dense(pencil, c + more)[1][:, c:] if modes.dense else _lanczos(pencil, known, more)
+    if modes.dense:
+        V = _dense(pencil, c + more)[1][:, c:]
+    else:
+        try:
+            V = _lanczos(pencil, known, more)
+        except MissingEigenvalues:
+            if pencil.n > STILL_DENSE:
+                raise
+            V = _dense_outside(pencil, known, c + more)
     if V.shape[1] == 0:
         return modes
     theta, V, residuals = _rayleigh_ritz(pencil, known(V))
@@ -297,6 +314,14 @@ def _dense(pencil: Pencil, asked: int) -> tuple[Array, Array]:
     order = np.argsort(-np.abs(theta), kind="stable")[:asked]
     order = order[np.abs(theta[order]) > 0.0]
     return theta[order], F_L @ (Y[:, order] / theta[order])
+
+
+def _dense_outside(pencil: Pencil, known: Complement, asked: int) -> Array:
+    """Return the part of the first `asked` modes of S that is outside of the known modes."""
+    V = known(_dense(pencil, asked)[1])
+    gram = pencil.apply_M(V).conj().T @ V
+    shares, U = np.linalg.eigh(0.5 * (gram + gram.conj().T))  # 1, or 0 for a known mode.
+    return np.asarray(V @ U[:, shares > 0.5])
 
 
 def _rayleigh_ritz(pencil: Pencil, V: Array) -> tuple[Array, Array, Array]:

@@ -294,3 +294,25 @@ def test_vectors_of_near_eigenvalues_keep_their_large_rates() -> None:
     target = np.random.default_rng(8).standard_normal(14)
     gradient = adjoint.Reduced(problem, ModeShape(target, 1))(np.zeros(3)).gradient
     assert np.abs(gradient).max() >= 1e3
+
+
+# Few distinct eigenvalues -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_graphs_of_few_distinct_eigenvalues_are_complete(count) -> None:
+    # A star of 80 vertices has the eigenvalues 0, 1 (78 times) and 80.
+    A = np.zeros((80, 80))
+    A[0, 1:] = A[1:, 0] = 1.0
+    solution = EigenProblem(csc(np.diag(A.sum(axis=1)) - A), count=count, sigma=-0.1).solve(
+        np.zeros(1)
+    )
+    assert np.allclose(solution.values, np.minimum(np.arange(count), 1.0), atol=1e-13)
+    assert [len(cluster) for cluster in solution.clusters] == [1, 78]
+
+
+def test_a_distant_shift_does_not_stop_the_search() -> None:
+    near = np.random.default_rng(9).uniform(1.0, 1.001, 160)
+    K = csc(sparse.diags_array(near))
+    solution = EigenProblem(K, count=5, sigma=-1e6).solve(np.zeros(1))
+    assert np.allclose(solution.values, np.sort(near)[:5], rtol=0.0, atol=1e-8)
