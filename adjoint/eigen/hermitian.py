@@ -26,6 +26,9 @@ Groups = Sequence[Sequence[int]]
 
 NEAR = 1e-2
 """Relative gap below which clusters are united for functions that do not depend on the basis."""
+CANCELLED = 1e-5
+"""Largest accepted relative rounding error of second derivatives next to equal eigenvalues."""
+
 SKEW = 1e-8
 """Relative skew part of ΦᴴK̇Φ and ΦᴴṀΦ that counts as zero."""
 
@@ -617,7 +620,8 @@ class HermitianLinearization:
         μṀ)Φ_C.
 
         Raises TypeError if K or M has no `hvp`, RepeatedEigenvalue or CutCluster under
-        the conditions of `HermitianEigenSolution.adjoint`.
+        the conditions of `HermitianEigenSolution.adjoint`, RepeatedEigenvalue if terms of
+        size 1/gap² cancel to fewer than five digits.
         """
         s = self.solution
         shape, m = s.u.shape, s.p.size
@@ -637,6 +641,16 @@ class HermitianLinearization:
         ]
         z = s._resolvent(np.stack([step.rhs for step in steps], axis=-1), groups)
         columns = [step.gradient(s, z[:, :, i], lam) for i, step in enumerate(steps)]
+        for step, column, direction in zip(steps, columns, p_dot.T, strict=True):
+            size = np.linalg.norm(column) * np.linalg.norm(direction)
+            if not step.rounding <= CANCELLED * size:
+                raise RepeatedEigenvalue(
+                    "second derivative: eigenvalues are so close that the rates of single vectors, "
+                    f"which are as large as 1/gap, leave a relative rounding error of about "
+                    f"{step.rounding / size if size else np.inf:.0e}, accepted is {CANCELLED:.0e}. "
+                    f"Eigenvalues: {np.array2string(s.values, precision=10)}. Remedy: functions "
+                    "of the values, or of the space of all near vectors, such as Projector"
+                )
         g = np.stack(columns, axis=-1)
         return g[:, 0] if self.p_dot.ndim == 1 else g
 
@@ -648,7 +662,8 @@ class _Rate:
     phi_dot: Φ̇, (n, k); inside: the part of λ̇ in the clusters, (n, k); rhs: the
     right-hand side of the block solve, (n, k); mass_left_dot: the rate of the left
     vectors of Ṁ without λ̇, (n, k); mass_left: these vectors, (n, k); parts: rates of
-    the vjps with fixed vectors, (m,).
+    the vjps with fixed vectors, (m,); rounding: the size of the rounding errors of ṗᵀHṗ
+    that rotations of single vectors leave.
     """
 
     phi_dot: Array
@@ -657,6 +672,7 @@ class _Rate:
     mass_left: Array
     mass_left_dot: Array
     parts: Array
+    rounding: float
 
     @classmethod
     def along(
@@ -692,16 +708,22 @@ class _Rate:
         for cluster in s._multiple():
             wanted = [a for a in cluster if a < k]
             turning[np.ix_(wanted, wanted)] = False
+        gaps = s.values[:, None] - s.values[None, :]
+        # Rates of φ along other modes, block/gap.
+        turn = phi.conj().T @ (pencil.apply_M(phi_dot) + 0.5 * M_dot_phi)
+        sizes = np.linalg.norm(bar[1:], axis=0) * np.linalg.norm(phi, axis=0).max()
+        scale = np.maximum(np.abs(s.values[:, None]), np.abs(s.values[None, :]))
+        rotating = ~same & (np.abs(gaps) <= NEAR * scale)
+        squares = np.where(rotating, np.abs(turn) ** 2, 0.0)
+        rounding = float(np.finfo(float).eps * (squares * np.maximum(sizes, sizes[:, None])).max())
         if turning.any():
             # The rotation of the bases of united clusters, and its part of the rate of Φ̄.
-            turn = phi.conj().T @ (pencil.apply_M(phi_dot) + 0.5 * M_dot_phi)
             turn = np.where(turning, turn, 0.0)
             phi_dot = np.ascontiguousarray(phi_dot - phi @ turn)
             bar_dot = np.concatenate([bar_dot[:1], bar_dot[1:] - bar[1:] @ turn])
         M_phi_dot, M_lam = pencil.apply_M(phi_dot), pencil.apply_M(left)
         block = phi.conj().T @ of_K[:, :k]
         L_dot = np.where(same, 0.5 * (block + block.conj().T), 0.0)
-        gaps = s.values[:, None] - s.values[None, :]
         values_bar = bar[0].real
         slopes = (values_bar[:, None] - values_bar[None, :]) / np.where(
             turning & (gaps != 0.0), gaps, np.inf
@@ -729,7 +751,7 @@ class _Rate:
         coordinates = np.where(same, W_dot - (M_dot_phi + M_phi_dot).conj().T @ lam, 0.0)
         N_dot = N_dot - gaps * coordinates
         mass_left_dot = 0.5 * (phi_dot @ N + phi @ N_dot) - lam @ L_dot
-        return cls(phi_dot, phi @ coordinates, R, mass_left, mass_left_dot, pK + pM)
+        return cls(phi_dot, phi @ coordinates, R, mass_left, mass_left_dot, pK + pM, rounding)
 
     def gradient(self, s: HermitianEigenSolution, z: Array, lam: Array) -> Array:
         """Return the rate of the gradient, (m,); z: the solution of the block solve, (n, k)."""

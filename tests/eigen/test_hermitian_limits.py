@@ -316,3 +316,37 @@ def test_a_distant_shift_does_not_stop_the_search() -> None:
     K = csc(sparse.diags_array(near))
     solution = EigenProblem(K, count=5, sigma=-1e6).solve(np.zeros(1))
     assert np.allclose(solution.values, np.sort(near)[:5], rtol=0.0, atol=1e-8)
+
+
+class PartOfTheMatrix:
+    """J = tᵀ Φ diag(μ²) Φᵀ t, a function of the values and vectors together."""
+
+    t = np.random.default_rng(10).standard_normal(14)
+
+    def value(self, u, p):
+        return float((u[0] ** 2 * (self.t @ u[1:]) ** 2).sum())
+
+    def gradients(self, u, p):
+        c, u_bar = self.t @ u[1:], np.zeros_like(u)
+        u_bar[0], u_bar[1:] = 2.0 * u[0] * c**2, 2.0 * np.outer(self.t, u[0] ** 2 * c)
+        return u_bar, np.zeros_like(p)
+
+    def hvp(self, u, p, u_dot, p_dot):
+        c, c_dot, rate = self.t @ u[1:], self.t @ u_dot[1:], np.zeros_like(u)
+        rate[0] = 2.0 * u_dot[0] * c**2 + 4.0 * u[0] * c * c_dot
+        rate[1:] = 2.0 * np.outer(self.t, 2.0 * u[0] * u_dot[0] * c + u[0] ** 2 * c_dot)
+        return rate, np.zeros_like(p)
+
+
+@pytest.mark.parametrize(("gap", "refused"), [(1e-3, False), (1e-4, False), (1e-7, True)])
+def test_second_derivatives_that_cancel_are_refused(gap, refused) -> None:
+    # Terms of size 1/gap² cancel in functions of the values and vectors together.
+    lowest = np.array([1.0, 1.0 + gap, 2.0])
+    point = adjoint.Reduced(near_eigenvalues(lowest, "real"), PartOfTheMatrix())(np.zeros(3))
+    assert np.isfinite(point.gradient).all()
+    if refused:
+        with pytest.raises(RepeatedEigenvalue, match=r"second derivative.*Projector"):
+            point.hvp(np.ones(3))
+        return
+    H = point.hessian()
+    assert np.abs(H - H.T).max() <= 1e-15 / gap**2 * np.abs(H).max()
