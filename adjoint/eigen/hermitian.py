@@ -92,7 +92,7 @@ class HermitianEigenSolution(Local):
 
     @property
     def left(self) -> Array:
-        """Left eigenvectors, (n, k): the eigenvectors, since the pencil is Hermitian."""
+        """Left eigenvectors, the right ones as the pencil is Hermitian; shape (n, k)."""
         return self.vectors
 
     @property
