@@ -13,6 +13,7 @@ from ..errors import RestartError, SolveError
 from ..factor.counts import Counts, collecting
 from ..reduced import Function
 from ..typing import Array
+from .gradient_tolerance import GradientTolerance
 from .manifolds.manifold import Manifold, inner_at
 from .manifolds.neighbourhood import nearby
 from .restart.archive import require_file
@@ -22,7 +23,8 @@ from .restart.verification import require_run, require_same_objective, warn_of_t
 from .result import Result
 from .state import Algorithm, State
 from .status import Status
-from .stopping import Stopping
+from .stopping import Progress, Stopping
+from .trial import gradient_of
 from .verification.convergence import sized_slope, status_by_differences, status_by_values
 from .verification.gradient_check import GradientCheck, require_derivative
 from .verification.plateau import plateau_status, with_fading_doubts
@@ -38,6 +40,7 @@ def minimize(
     *,
     stop: Stopping | None = None,
     check: bool = True,
+    gradient_tolerance: float | None = None,
     callback: Observer | Sequence[Observer] = (),
     restart: Path | str | None = None,
     resume: bool = False,
@@ -75,6 +78,15 @@ def minimize(
         end as converged is checked once more, at a similar cost, and ends as INCONSISTENT,
         FLAT or SADDLE if the differences contradict convergence. It ends as UNEVEN or
         RISEN, see `Status`, without further evaluations.
+    gradient_tolerance : float, optional
+        η between 0 and 1, such as 0.1: f is a `Reduced` of a problem with an iterative
+        solver, and an iteration may use a gradient whose error is η times the optimality
+        measure (docs/math/optimization.md, eqs. 450–453). Solves then end at a tolerance
+        of 1e-2, which tightens as the run converges, but not below the tolerance of the
+        problem; `State.rtol` has the tolerance of each iteration. The first design, and
+        each design that would end the run as converged, is solved to the tolerance of the
+        problem itself, and so are the designs of the result. Exceptions are runs that end
+        as INTERRUPTED or FAILED.
     callback : callable or sequence of callables
         Called with every `State`, for example a `Recorder` of a report.
     restart : path, optional
@@ -116,7 +128,7 @@ def minimize(
     for name, flag in (("check", check), ("resume", resume)):
         require_bool("minimize", name, flag)
     start = as_parameters(x, "x")
-    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start)
+    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start, None)
     observers = tuple(callback) if isinstance(callback, Sequence) else (callback,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(
@@ -129,6 +141,9 @@ def minimize(
             "adjoint.optimize.LBFGS(); adjoint.interop.minimize runs the optimizers of other "
             "packages"
         )
+    if gradient_tolerance is not None:
+        tuning = GradientTolerance.of(f, gradient_tolerance, algorithm, run._steepness)
+        run = replace(run, tuning=tuning)
     if run.file is not None:
         _prepare(run.file)
     at, found = (run.resumed(x) if resume else None), None
@@ -201,6 +216,17 @@ class _Run:
     check: bool
     file: Path | None
     start: Array
+    tuning: GradientTolerance | None
+
+    @property
+    def _fingerprint(self) -> str:
+        """The fingerprint of the algorithm, and the gradient tolerance if there is one."""
+        own = fingerprint(self.algorithm)
+        return own if self.tuning is None else f"{own} gradient_tolerance={self.tuning.tolerance}"
+
+    def _f(self, state: State) -> Function:
+        """f by solves to the tolerance of the state."""
+        return self.f if self.tuning is None else self.tuning.at(state.rtol)
 
     def begun(
         self, x: Array, observers: Sequence[Observer]
@@ -216,11 +242,14 @@ class _Run:
                     self.algorithm.bounds,
                     self.algorithm.constrained,
                 )
-        progress = self.stop.begun(state, self._steepness(state), self._sized(state))
+            progress = self.stop.begun(state, self._steepness(state), self._sized(state))
+            if self.tuning is not None:
+                tuned, progress = self.tuning.begun(state, progress)
+                state = _stored(tuned)
         spent = replace(
             progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
         )
-        at = Restart(state, _light(state), spent, fingerprint(self.algorithm), threads())
+        at = Restart(state, _light(state), spent, self._fingerprint, threads())
         self._note(at, observers)
         return at, found
 
@@ -236,9 +265,9 @@ class _Run:
         if not os.path.exists(self.file):  # A path that cannot be examined is reported by writing.
             return None
         at = read_restart(self.file)
-        require_run(self.file, at, self.algorithm, x)
+        require_run(self.file, at, self.algorithm, self._fingerprint, x)
         if self.check:
-            require_same_objective(self.file, self.f, at.state)
+            require_same_objective(self.file, self._f(at.state), at.state)
         warn_of_threads(self.file, at)
         if at.state.ending is Status.FAILED:  # The solve that failed may succeed now.
             return replace(at, state=replace(at.state, ending=None))
@@ -248,7 +277,7 @@ class _Run:
         """Iterate until the run ends."""
         try:
             while True:
-                at, status = self._judged(at)
+                at, status = self._judged(at) if at.state.rtol == 0.0 else self._doubted(at)
                 if status:
                     cause = at.state.failure if status is Status.FAILED else None
                     return Result(at.best, at.state, status, cause, at.progress)
@@ -263,7 +292,8 @@ class _Run:
         """One iteration: the next state, the better of two states, and the work so far."""
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
-            state = _stored(self.algorithm.advance(self.f, at.state))
+            after = self.algorithm.advance(self._f(at.state), at.state)
+            state = _stored(replace(after, rtol=at.state.rtol))
         work = at.progress.factorizations + counts.numeric
         seconds = at.progress.seconds + time.perf_counter() - started
         first = (
@@ -273,6 +303,66 @@ class _Run:
         )
         progress = self.stop.followed(at.progress, state, *first, work, seconds)
         return replace(at, state=state, best=self._better(state, at.best), progress=progress)
+
+    def _doubted(self, at: Restart) -> tuple[Restart, Status | None]:
+        """The status if the run ends here; else None, and the tolerance of the next iteration.
+
+        The state is by loose solves. If it meets a rule of convergence, or if the budget is
+        spent, the design is solved to the user's tolerance. If the rule then fails, or if the
+        algorithm found no step, the run goes on with a tighter tolerance.
+        """
+        tuning, state = self.tuning, at.state
+        assert tuning is not None
+        status = self.stop.reason(state, at.progress)
+        if status is Status.FAILED:
+            return at, status
+        if status is None:
+            return self._tuned(at, lambda: tuning.followed(state, at.progress)), None
+        if status in (Status.STUCK, Status.INFEASIBLE):
+            return self._solved_to(at, tuning.tighter(state.rtol)), None
+        exact = self._solved_to(at, 0.0)
+        if status is Status.STALLED:  # Perhaps because of the errors of f: begin to count again.
+            anew = replace(exact.progress, best=exact.best.value, since=state.iteration)
+            return replace(exact, progress=anew), None
+        if not status.success:
+            return exact, status
+        exact, status = self._judged(exact)
+        if status is not None:
+            return exact, status
+        spent = replace(at, progress=exact.progress)
+        return self._solved_to(spent, tuning.tighter(state.rtol)), None
+
+    def _solved_to(self, at: Restart, rtol: float) -> Restart:
+        """The last and the best state, by solves to the relative tolerance rtol."""
+        tuning, progress = self.tuning, at.progress
+        assert tuning is not None
+        return self._tuned(at, lambda: (tuning.revalued(at.state, rtol), progress))
+
+    def _tuned(self, at: Restart, tune: Callable[[], tuple[State, Progress]]) -> Restart:
+        """The run after a change of the tolerance; its work counts.
+
+        If the best state is another one, its value and gradient are computed again, so that
+        values of one tolerance are compared.
+        """
+        counts, started = Counts(), time.perf_counter()
+        with collecting(counts):
+            state, progress = tune()
+            best = at.best
+            if state.rtol != best.rtol:
+                best = self._revalued_best(best, state)
+        spent = replace(
+            progress,
+            factorizations=progress.factorizations + counts.numeric,
+            seconds=progress.seconds + time.perf_counter() - started,
+        )
+        return replace(at, state=_stored(state), best=best, progress=spent)
+
+    def _revalued_best(self, best: State, state: State) -> State:
+        if best.iteration == state.iteration:
+            return _light(_stored(state))
+        point = self._f(state)(best.x)
+        again = replace(best, value=float(point.value), gradient=gradient_of(point))
+        return self._better(state, replace(again, rtol=state.rtol))
 
     def _steepness(self, state: State) -> float:
         """The dual norm of ∇f, with all components.

@@ -36,6 +36,11 @@ class Progress:
         Number of successive iterations that a plateau kept from ending as converged.
     calm : int
         Number of the last among these iterations at which f was small but not steep.
+    roughness : float
+        With a gradient tolerance: the error of ∇f divided by the relative tolerance of the
+        solves, at the last measurement: the dual norm of the error, per unit of rtol.
+    tuned : int
+        With a gradient tolerance: the iteration of this measurement.
     """
 
     first: float
@@ -48,6 +53,8 @@ class Progress:
     seconds: float
     steep: int = 0
     calm: int = 0
+    roughness: float = 0.0
+    tuned: int = 0
 
     __repr__ = short_repr
 
