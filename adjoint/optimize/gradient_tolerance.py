@@ -13,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from .._validation import require_number
 from ..reduced import Function, Point
 from ..typing import Array
 from .algorithms.continuation import Continuation
+from .algorithms.mma.mma import MMA
 from .algorithms.optimality_criteria import OptimalityCriteria
 from .revaluation import revalued
 from .state import Algorithm, State
@@ -34,6 +37,14 @@ DECADE = 0.1
 LONGEST = 20
 """Largest number of iterations between two measurements of the roughness. The roughness
 changes most at the beginning, when a structure forms."""
+
+
+WITHOUT_COMPARISON = (OptimalityCriteria, MMA)
+"""Algorithms that do not compare values of f with each other to accept a design."""
+
+
+FADING = 0.5
+"""Part of the last gain that the next gain counts as at least: one short step says little."""
 
 
 @runtime_checkable
@@ -159,13 +170,34 @@ class GradientTolerance:
         return state, progress
 
     def _enough(self, state: State, progress: Progress) -> bool:
-        """True if the error of the gradient is small enough: ρ τ ≤ η min(‖g‖, s)."""
+        """True if the errors of ∇f and of f are small enough.
+
+        ρ τ ≤ η min(‖g‖, s), and, for an algorithm that compares values, ρ_f τ ≤ η |Δf|.
+        """
         steepness = self.norm(state)
         unit = steepness if isinstance(self.algorithm, OptimalityCriteria) else 1.0
         allowed = min(steepness, state.stationarity * unit)
-        return progress.roughness * state.rtol <= self.tolerance * allowed
+        if not progress.roughness * state.rtol <= self.tolerance * allowed:
+            return False
+        if isinstance(self.algorithm, WITHOUT_COMPARISON):
+            return True
+        return progress.value_roughness * state.rtol <= self.tolerance * progress.gain
+
+    @staticmethod
+    def advanced(before: State, after: State, progress: Progress) -> Progress:
+        """The progress with |Δf| of an iteration; both states are by solves of one tolerance."""
+        last = FADING * progress.gain if np.isfinite(progress.gain) else 0.0
+        return replace(progress, gain=max(abs(after.value - before.value), last))
 
     def _measured(self, loose: State, tight: State, progress: Progress) -> Progress:
-        """The progress with ρ = ‖g(τ) − g(τ')‖ / τ, for two states at one design with τ' < τ."""
+        """The progress with ρ = ‖g(τ) − g(τ')‖ / τ and ρ_f = |f(τ) − f(τ')| / τ.
+
+        The two states have the same design; τ' < τ.
+        """
         error = self.norm(replace(loose, gradient=loose.gradient - tight.gradient))
-        return replace(progress, roughness=error / loose.rtol, tuned=loose.iteration)
+        return replace(
+            progress,
+            roughness=error / loose.rtol,
+            value_roughness=abs(loose.value - tight.value) / loose.rtol,
+            tuned=loose.iteration,
+        )

@@ -24,7 +24,6 @@ from .result import Result
 from .state import Algorithm, State
 from .status import Status
 from .stopping import Progress, Stopping
-from .trial import gradient_of
 from .verification.convergence import sized_slope, status_by_differences, status_by_values
 from .verification.gradient_check import GradientCheck, require_derivative
 from .verification.plateau import plateau_status, with_fading_doubts
@@ -249,7 +248,7 @@ class _Run:
         spent = replace(
             progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
         )
-        at = Restart(state, _light(state), spent, self._fingerprint, threads())
+        at = Restart(state, self._kept(state), spent, self._fingerprint, threads())
         self._note(at, observers)
         return at, found
 
@@ -302,6 +301,8 @@ class _Run:
             else (np.inf, 0.0)
         )
         progress = self.stop.followed(at.progress, state, *first, work, seconds)
+        if self.tuning is not None:
+            progress = self.tuning.advanced(at.state, state, progress)
         return replace(at, state=state, best=self._better(state, at.best), progress=progress)
 
     def _doubted(self, at: Restart) -> tuple[Restart, Status | None]:
@@ -341,28 +342,26 @@ class _Run:
     def _tuned(self, at: Restart, tune: Callable[[], tuple[State, Progress]]) -> Restart:
         """The run after a change of the tolerance; its work counts.
 
-        If the best state is another one, its value and gradient are computed again, so that
-        values of one tolerance are compared.
+        If the best state is another one, it is solved again, so that values of one tolerance
+        are compared.
         """
+        tuning = self.tuning
+        assert tuning is not None
         counts, started = Counts(), time.perf_counter()
         with collecting(counts):
             state, progress = tune()
             best = at.best
-            if state.rtol != best.rtol:
-                best = self._revalued_best(best, state)
+            if best.iteration == state.iteration:
+                best = self._kept(_stored(state))
+            elif best.rtol != state.rtol:
+                best = self._better(state, _stored(tuning.revalued(best, state.rtol)))
+                best = self._kept(best)
         spent = replace(
             progress,
             factorizations=progress.factorizations + counts.numeric,
             seconds=progress.seconds + time.perf_counter() - started,
         )
         return replace(at, state=_stored(state), best=best, progress=spent)
-
-    def _revalued_best(self, best: State, state: State) -> State:
-        if best.iteration == state.iteration:
-            return _light(_stored(state))
-        point = self._f(state)(best.x)
-        again = replace(best, value=float(point.value), gradient=gradient_of(point))
-        return self._better(state, replace(again, rtol=state.rtol))
 
     def _steepness(self, state: State) -> float:
         """The dual norm of ∇f, with all components.
@@ -397,10 +396,15 @@ class _Run:
     def _better(self, state: State, best: State) -> State:
         """The better of two states; values of different stages are not compared."""
         if state.stage != best.stage:
-            return _light(state)
+            return self._kept(state)
         allowed = self.stop.feasibility
         measures = [(max(each.violation, allowed), each.value) for each in (state, best)]
-        return _light(state) if measures[0] < measures[1] else best
+        return self._kept(state) if measures[0] < measures[1] else best
+
+    def _kept(self, state: State) -> State:
+        """The best state as it is kept: with its memory if it may have to be revalued."""
+        light = _light(state)
+        return light if self.tuning is None else replace(light, memory=state.memory)
 
     def _judged(self, at: Restart) -> tuple[Restart, Status | None]:
         """The status if the run ends here, else None; and the progress with what was learned.

@@ -39,6 +39,11 @@ class Progress:
     roughness : float
         With a gradient tolerance: the error of ∇f divided by the relative tolerance of the
         solves, at the last measurement: the dual norm of the error, per unit of rtol.
+    value_roughness : float
+        The same for the error of f.
+    gain : float
+        With a gradient tolerance: |Δf| of the last iteration, but at least half of the gain
+        before; inf before the first step.
     tuned : int
         With a gradient tolerance: the iteration of this measurement.
     """
@@ -54,6 +59,8 @@ class Progress:
     steep: int = 0
     calm: int = 0
     roughness: float = 0.0
+    value_roughness: float = 0.0
+    gain: float = np.inf
     tuned: int = 0
 
     __repr__ = short_repr
