@@ -43,8 +43,9 @@ WITHOUT_COMPARISON = (OptimalityCriteria, MMA)
 """Algorithms that do not compare values of f with each other to accept a design."""
 
 
-FADING = 0.5
-"""Part of the last gain that the next gain counts as at least: one short step says little."""
+REFUSED = 3
+"""Number of refused trials of an iteration after which solves are made tighter: errors of f may
+have refused them."""
 
 
 @runtime_checkable
@@ -149,13 +150,15 @@ class GradientTolerance:
         """The state with the tolerance of the next iteration, and the progress.
 
         The roughness is measured again after some iterations: after 1, 2, 4, …, at most
-        LONGEST.
+        LONGEST. Solves are also tightened after an iteration that refused trials.
         """
         age = state.iteration - progress.tuned
         if age >= min(max(1, progress.tuned), LONGEST):
             finer = self.revalued(state, self.tighter(state.rtol))
             progress = self._measured(state, finer, progress)
             state = replace(state, evaluations=finer.evaluations)
+        if np.isfinite(state.rejected).sum() >= REFUSED:
+            state = self.revalued(state, self.tighter(state.rtol))
         return self.tightened(state, progress)
 
     def tightened(self, state: State, progress: Progress) -> tuple[State, Progress]:
@@ -185,9 +188,13 @@ class GradientTolerance:
 
     @staticmethod
     def advanced(before: State, after: State, progress: Progress) -> Progress:
-        """The progress with |Δf| of an iteration; both states are by solves of one tolerance."""
-        last = FADING * progress.gain if np.isfinite(progress.gain) else 0.0
-        return replace(progress, gain=max(abs(after.value - before.value), last))
+        """The progress with the gain of the next iteration, |Δf| (s / s_before)², at most |Δf|.
+
+        Both states are by solves of one tolerance. The distance of f to its minimum falls
+        with the square of the optimality measure s.
+        """
+        ratio = after.stationarity / before.stationarity if before.stationarity > 0.0 else 1.0
+        return replace(progress, gain=abs(after.value - before.value) * min(1.0, ratio) ** 2)
 
     def _measured(self, loose: State, tight: State, progress: Progress) -> Progress:
         """The progress with ρ = ‖g(τ) − g(τ')‖ / τ and ρ_f = |f(τ) − f(τ')| / τ.

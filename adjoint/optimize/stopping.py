@@ -42,8 +42,8 @@ class Progress:
     value_roughness : float
         The same for the error of f.
     gain : float
-        With a gradient tolerance: |Δf| of the last iteration, but at least half of the gain
-        before; inf before the first step.
+        With a gradient tolerance: an estimate of |Δf| of the next iteration; inf before the
+        first step.
     tuned : int
         With a gradient tolerance: the iteration of this measurement.
     """

@@ -310,7 +310,7 @@ def identification(factorize):
     true = 1.0 + 0.5 * np.sin(np.linspace(0.0, 6.0, m))
     d = adjoint.LinearProblem(K, b, adjoint.cholesky).solve(true).u
     problem = adjoint.LinearProblem(K, b, factorize)
-    return adjoint.Reduced(problem, adjoint.LeastSquares(sparse.eye_array(m), d, np.ones(m)))
+    return adjoint.Reduced(problem, adjoint.LeastSquares(d))
 
 
 @pytest.mark.parametrize(
