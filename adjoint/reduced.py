@@ -537,7 +537,6 @@ class Reduced:
         """
         return replace(self, objective=objective)
 
-
     @property
     def rtol(self) -> float:
         """The tightest relative tolerance of the problem's iterative solves; 0 if it has none."""

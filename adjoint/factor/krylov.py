@@ -98,9 +98,7 @@ class Krylov:
             Unless rtol is a number between 0 and 1.
         """
         _require_tolerance(self.label, "rtol", rtol)
-        return replace(
-            self, rtol=max(self.rtol, rtol), adjoint_rtol=max(self.adjoint_rtol, rtol)
-        )
+        return replace(self, rtol=max(self.rtol, rtol), adjoint_rtol=max(self.adjoint_rtol, rtol))
 
     def nearby(self, A: SparseMatrix | Array, made: Factorization) -> Factorization:
         """Iterate with A and the preconditioner of a nearby matrix; no preconditioner is made.

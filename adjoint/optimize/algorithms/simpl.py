@@ -169,9 +169,7 @@ class SiMPL:
     def revalued(self, f: Function, state: State) -> State:
         """The state at the same design ρ and ψ, and with the same α of the next search."""
         point = first_point(f, state.x, self.bounds, "SiMPL")
-        at = self._at(
-            point, gradient_of(point), state.memory["psi"], state.memory["alpha"].item()
-        )
+        at = self._at(point, gradient_of(point), state.memory["psi"], state.memory["alpha"].item())
         return replace(
             at,
             iteration=state.iteration,

@@ -26,9 +26,7 @@ SAME = 1e-6
 """Largest relative difference of two values of f that count as values of one objective."""
 
 
-def require_run(
-    path: Path, restart: Restart, algorithm: object, expected: str, x: Array
-) -> None:
+def require_run(path: Path, restart: Restart, algorithm: object, expected: str, x: Array) -> None:
     """Raise RestartError unless the file is of this algorithm, settings and design size.
 
     expected: the fingerprint of the run.
