@@ -48,6 +48,11 @@ REFUSED = 3
 have refused them."""
 
 
+TRUSTED = 0.5
+"""Error of a loose gradient, as a part of the optimality measure, above which the memory of a
+run by loose solves is forgotten: the poles of MMA may have closed at a wrong design."""
+
+
 @runtime_checkable
 class TunableFunction(Protocol):
     """A function f whose iterative solves can be loosened, such as a `Reduced`."""
@@ -128,11 +133,25 @@ class GradientTolerance:
         return LOOSEST if self.f.rtol < LOOSEST else 0.0
 
     def revalued(self, state: State, rtol: float) -> State:
-        """The state at the same design, by solves to the relative tolerance rtol."""
-        f = self.at(rtol)
-        return replace(
-            revalued(self.algorithm, f, state), rtol=rtol, ending=None, failure=None, function=None
-        )
+        """The state at the same design, by solves to the relative tolerance rtol.
+
+        The change of a step by other solves says nothing about convergence: `change` is inf,
+        but for optimality criteria, whose change is that of the next step.
+        """
+        after = revalued(self.algorithm, self.at(rtol), state)
+        change = after.change if isinstance(self.algorithm, OptimalityCriteria) else np.inf
+        return replace(after, rtol=rtol, change=change, ending=None, failure=None, function=None)
+
+    def misled(self, loose: State, exact: State) -> bool:
+        """True if the loose gradient at a design was wrong by much more than was measured."""
+        error = self.norm(replace(loose, gradient=loose.gradient - exact.gradient))
+        return not error <= max(TRUSTED, self.tolerance) * self._size(exact)
+
+    def anew(self, state: State) -> State:
+        """The first state of a run from the same design, by solves to the user's tolerances."""
+        at = self.algorithm.start(self.f, state.x)
+        evaluations = state.evaluations + at.evaluations
+        return replace(at, iteration=state.iteration, evaluations=evaluations)
 
     def begun(self, state: State, progress: Progress) -> tuple[State, Progress]:
         """The state at the start with its first tolerance, and the first roughness.
@@ -177,14 +196,18 @@ class GradientTolerance:
 
         ρ τ ≤ η min(‖g‖, s), and, for an algorithm that compares values, ρ_f τ ≤ η |Δf|.
         """
-        steepness = self.norm(state)
-        unit = steepness if isinstance(self.algorithm, OptimalityCriteria) else 1.0
-        allowed = min(steepness, state.stationarity * unit)
-        if not progress.roughness * state.rtol <= self.tolerance * allowed:
+        if not progress.roughness * state.rtol <= self.tolerance * self._size(state):
             return False
         if isinstance(self.algorithm, WITHOUT_COMPARISON):
             return True
         return progress.value_roughness * state.rtol <= self.tolerance * progress.gain
+
+    def _size(self, state: State) -> float:
+        """min(‖g‖, s), with the optimality measure s in the units of ‖g‖."""
+        steepness = self.norm(state)
+        # The optimality measure of OC is relative to the gradient.
+        unit = steepness if isinstance(self.algorithm, OptimalityCriteria) else 1.0
+        return min(steepness, state.stationarity * unit)
 
     @staticmethod
     def advanced(before: State, after: State, progress: Progress) -> Progress:

@@ -101,7 +101,7 @@ class Run:
         """Iterate until the run ends."""
         try:
             while True:
-                at, status = self._judged(at) if at.state.rtol == 0.0 else self._doubted(at)
+                at, status = self._tested(at)
                 if status:
                     cause = at.state.failure if status is Status.FAILED else None
                     return Result(at.best, at.state, status, cause, at.progress)
@@ -130,6 +130,16 @@ class Run:
             progress = self.tuning.advanced(at.state, state, progress)
         return replace(at, state=state, best=self._better(state, at.best), progress=progress)
 
+    def _tested(self, at: Restart) -> tuple[Restart, Status | None]:
+        """The status if the run ends here; else None, and the run before its next iteration."""
+        if at.state.rtol > 0.0:
+            return self._doubted(at)
+        at, status = self._judged(at)
+        if status is None and at.progress.later > 0.0:  # The design has changed once more.
+            loose = self._solved_to(at, at.progress.later)
+            return replace(loose, progress=replace(loose.progress, later=0.0)), None
+        return at, status
+
     def _doubted(self, at: Restart) -> tuple[Restart, Status | None]:
         """The status if the run ends here; else None, and the tolerance of the next iteration.
 
@@ -152,11 +162,16 @@ class Run:
             return replace(exact, progress=anew), None
         if not status.success:
             return exact, status
+        unchanging = status is Status.UNCHANGING
         exact, status = self._judged(exact)
         if status is not None:
             return exact, status
-        spent = replace(at, progress=exact.progress)
-        return self._solved_to(spent, tuning.tighter(state.rtol)), None
+        tighter = tuning.tighter(state.rtol)
+        if unchanging and tuning.misled(state, exact.state):
+            return self._tuned(exact, lambda: (tuning.anew(state), exact.progress)), None
+        if unchanging:  # An iteration by exact solves shows whether the design still changes.
+            return replace(exact, progress=replace(exact.progress, later=tighter)), None
+        return self._solved_to(replace(at, progress=exact.progress), tighter), None
 
     def _solved_to(self, at: Restart, rtol: float) -> Restart:
         """The last and the best state, by solves to the relative tolerance rtol."""

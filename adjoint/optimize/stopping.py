@@ -44,6 +44,9 @@ class Progress:
     gain : float
         With a gradient tolerance: an estimate of |Δf| of the next iteration; inf before the
         first step.
+    later : float
+        With a gradient tolerance: the relative tolerance of solves after an iteration to the
+        user's tolerance that tests whether the design still changes; 0 for other iterations.
     tuned : int
         With a gradient tolerance: the iteration of this measurement.
     """
@@ -61,6 +64,7 @@ class Progress:
     roughness: float = 0.0
     value_roughness: float = 0.0
     gain: float = np.inf
+    later: float = 0.0
     tuned: int = 0
 
     __repr__ = short_repr
