@@ -24,10 +24,10 @@ from ...typing import Array
 from .curvature import Curvature
 from .likelihood import CheckedLikelihood
 
-CLOSE = 0.02
+CLOSE = 0.05
 """λ/√n below which steps use the last factors: each then reduces λ by about this factor."""
 
-FINEST = 1e-14
+FINEST = 1e-12
 """λ/√n below which the mode is exact to rounding."""
 
 HALF = 0.5
@@ -69,10 +69,6 @@ class Conditional:
             derivatives = self.likelihood.derivatives(eta)
             r = np.asarray(self.B.T @ derivatives[0]) - Qd
         return State(u, d, eta, prior - value, abs(prior) + abs(value), derivatives, r)
-
-    def factored(self, w: Array) -> Factorization:
-        """Factor Q + BᵀWB; raise NotPositiveDefinite if it is not positive definite."""
-        return factored(self.factorize, self.curvature.hessian(self.Q, w))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +121,11 @@ def find_mode(
     reduces G, NonFinite if G is not finite at the start, NotPositiveDefinite if H at the
     mode is not positive definite.
     """
-    state, scale = _first(system, start), float(np.sqrt(system.m.size))
+    factored = _Factored(system)
+    state, scale = _first(system, factored, start), float(np.sqrt(system.m.size))
     decrements: list[float] = []
     for _ in range(max_iterations):
-        factors, exact = _hessian(system, state)
+        factors, exact = factored.near(state.w)
         step, decrement = _step(factors, state)
         decrements.append(decrement)
         count(newton=1)
@@ -137,9 +134,7 @@ def find_mode(
             if decrement <= tolerance * scale:
                 if decrement < decrements[-1]:
                     decrements.append(decrement)
-                if not np.array_equal(final.w, state.w):
-                    factors = _factored_at_mode(system, final)
-                return Mode(final, factors, tuple(decrements))
+                return Mode(final, factored.at_mode(final.w), tuple(decrements))
             state = final
             if len(decrements) > 1 and not decrement <= HALF * min(decrements[:-1]):
                 raise _failure(
@@ -152,8 +147,7 @@ def find_mode(
                 )
             step, decrement = _step(factors, state)
         if not exact and decrement <= tolerance * scale:
-            factors = _factored_at_mode(system, state)  # Raises NotPositiveDefinite.
-            return Mode(state, factors, tuple(decrements))
+            return Mode(state, factored.at_mode(state.w), tuple(decrements))
         state = _searched(system, state, step, decrement, decrements)
     raise _failure(
         NewtonDiverged,
@@ -166,7 +160,7 @@ def find_mode(
     )
 
 
-def _first(system: Conditional, start: Array | None) -> State:
+def _first(system: Conditional, factored: "_Factored", start: Array | None) -> State:
     """Return the given start, or the better one of the mean and the guess of the likelihood.
 
     The guess η₀ gives u by a step of Newton's method for ℓ expanded at η₀.
@@ -182,7 +176,7 @@ def _first(system: Conditional, start: Array | None) -> State:
             working = first + w * (guess - system.o - np.asarray(system.B @ system.m))
             right = np.asarray(system.B.T @ working)
         if np.isfinite(w).all() and np.isfinite(right).all():
-            states.append(system.at(system.m + system.factored(w).solve(right)))
+            states.append(system.at(system.m + factored(w).solve(right)))
     finite = [state for state in states if state.finite]
     if not finite:
         where = "the mean m(p)" if start is None else "start"
@@ -197,32 +191,46 @@ def _first(system: Conditional, start: Array | None) -> State:
     return min(finite, key=lambda state: state.G)
 
 
-def _hessian(system: Conditional, state: State) -> tuple[Factorization, bool]:
-    """Factor H at an iterate; return (factors, True), or those without negative W, and False.
+@dataclass(eq=False)
+class _Factored:
+    """Factors of Q + BᵀWB, with a memory of the last W: Gaussian data have one W only."""
 
-    Without negative W the matrix is positive definite, and the step still reduces G.
-    """
-    if not (state.w < 0.0).any():
-        return system.factored(state.w), True
-    try:
-        return system.factored(state.w), True
-    except NotPositiveDefinite:
-        return system.factored(np.maximum(state.w, 0.0)), False
+    system: Conditional
+    last: tuple[Array, Factorization] | None = None
 
+    def __call__(self, w: Array) -> Factorization:
+        """Factor Q + BᵀWB; raise NotPositiveDefinite if it is not positive definite."""
+        if self.last is not None and np.array_equal(self.last[0], w):
+            return self.last[1]
+        system, self.last = self.system, None  # The old factors are dropped first.
+        factors = factored(system.factorize, system.curvature.hessian(system.Q, w))
+        self.last = w, factors
+        return factors
 
-def _factored_at_mode(system: Conditional, state: State) -> Factorization:
-    """Factor H at the mode; raise NotPositiveDefinite with the cause if it is indefinite."""
-    try:
-        return system.factored(state.w)
-    except NotPositiveDefinite as error:
-        negative = int((state.w < 0.0).sum())
-        raise NotPositiveDefinite(
-            "LaplaceApproximation: H = Q − Bᵀ diag(∂²ℓ/∂η²) B is not positive definite at the "
-            f"point where the gradient vanishes; {negative} of {state.w.size} second derivatives "
-            f"∂²ℓ/∂η² are positive. {error} The point is no maximum of π(u | y, p): the "
-            "likelihood is not log-concave. Remedies: another start, a stronger prior, a "
-            "log-concave likelihood"
-        ) from error
+    def near(self, w: Array) -> tuple[Factorization, bool]:
+        """Factor H at an iterate; return (factors, True), or those without negative W, and False.
+
+        Without negative W the matrix is positive definite, and the step still reduces G.
+        """
+        if not (w < 0.0).any():
+            return self(w), True
+        try:
+            return self(w), True
+        except NotPositiveDefinite:
+            return self(np.maximum(w, 0.0)), False
+
+    def at_mode(self, w: Array) -> Factorization:
+        """Factor H at the mode; raise NotPositiveDefinite with the cause if it is indefinite."""
+        try:
+            return self(w)
+        except NotPositiveDefinite as error:
+            raise NotPositiveDefinite(
+                "LaplaceApproximation: H = Q − Bᵀ diag(∂²ℓ/∂η²) B is not positive definite at "
+                f"the point where the gradient vanishes; {int((w < 0.0).sum())} of {w.size} "
+                f"second derivatives ∂²ℓ/∂η² are positive. {error} The point is no maximum of "
+                "π(u | y, p): the likelihood is not log-concave. Remedies: another start, a "
+                "stronger prior, a log-concave likelihood"
+            ) from error
 
 
 def _step(factors: Factorization, state: State) -> tuple[Array, float]:

@@ -94,8 +94,7 @@ def observation_matrix(who: str, B: SparseMatrix | Array) -> sparse.csr_array:
             f"{who}: got B of dtype {B.dtype}, shape {B.shape}; expected a real "
             "matrix (k, n) with k, n ≥ 1"
         )
-    rows = sparse.csr_array(B, dtype=float)
-    rows = rows.copy() if rows is B else rows
+    rows: sparse.csr_array = sparse.csr_array(B, dtype=float, copy=True)
     rows.sum_duplicates()
     if bad := first_nonfinite(rows.data):
         raise NonFinite(f"{who}: an entry of B is {bad[1]}, expected finite numbers")
