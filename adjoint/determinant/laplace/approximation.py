@@ -74,8 +74,8 @@ class LaplaceApproximation(Portable):
         likelihood, or the mean. It matters only if the likelihood is not log-concave: f
         then belongs to the mode that is found.
     tolerance : float
-        Largest Newton decrement over √n at the mode: the root mean square error of û in
-        posterior standard deviations.
+        Largest error of the mode: the root mean square error of û in posterior standard
+        deviations, and the mean relative error of ∂²ℓ/∂η² (eq. 433).
     max_iterations : int
         Largest number of Newton steps, each with one factorization.
 
@@ -224,7 +224,7 @@ class LaplaceApproximation(Portable):
             f.examine()
         except SingularMatrix as error:
             raise SingularMatrix(
-                f"LaplaceApproximation: the precision matrix Q is singular. {REMEDY}. {error}"
+                f"LaplaceApproximation: the precision matrix Q is singular. {REMEDY}"
             ) from error
         except NotPositiveDefinite as error:
             if self._is_semidefinite(Q):
@@ -233,8 +233,9 @@ class LaplaceApproximation(Portable):
                     f"{SHIFT:.0e} diag(Q) is positive definite, Q is not. {REMEDY}"
                 ) from error
             raise NotPositiveDefinite(
-                "LaplaceApproximation: the precision matrix Q is not positive definite; a "
-                f"Gaussian field needs Q > 0. {error}"
+                "LaplaceApproximation: the precision matrix Q is not positive definite, but has "
+                "a negative eigenvalue; a Gaussian field needs Q > 0. Usual causes: a negative "
+                "parameter (use a design map with exp), a wrong sign in Q"
             ) from error
         return f
 

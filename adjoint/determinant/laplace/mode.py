@@ -1,15 +1,18 @@
 """The mode of π(u | y, p): damped Newton's method for G(u) = −log π(y | u) + ½ dᵀQd, d = u − m.
 
-Each step factors H = Q + BᵀWB. The criterion is the Newton decrement λ = (rᵀH⁻¹r)^½ with
-r = −∇G: the length of the Newton step in posterior standard deviations, which does not
-depend on units. Near the mode, steps with the last factors bring λ down to rounding; one
-more factorization, at the mode itself, serves the determinant and the adjoint solve.
+Each step factors H = Q + BᵀWB. The error of an iterate is measured by its Newton step, in
+units of the posterior: by the Newton decrement λ = (rᵀH⁻¹r)^½ with r = −∇G, and by the
+relative change of W along the step (docs/math/determinants.md, eqs. 432 and 433). Near the
+mode, steps with the last factors bring the error down to rounding; one more factorization,
+at the mode itself, serves the determinant and the adjoint solve.
 
 Nocedal & Wright (2006), Numerical Optimization, section 3.5; Boyd & Vandenberghe (2004),
 Convex Optimization, section 9.5 (the decrement).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sparse
@@ -24,20 +27,29 @@ from ...typing import Array
 from .curvature import Curvature
 from .likelihood import CheckedLikelihood
 
-CLOSE = 0.05
-"""λ/√n below which steps use the last factors: each then reduces λ by about this factor."""
+Failure = TypeVar("Failure", NewtonDiverged, NewtonStalled)
 
-FINEST = 1e-12
-"""λ/√n below which the mode is exact to rounding."""
+CLOSE = 0.05
+"""Error below which steps use the last factors: each then reduces the error by about this
+factor."""
 
 HALF = 0.5
-"""Ratio of decrements above which steps with the last factors no longer converge."""
+"""Ratio of errors above which steps with the last factors no longer converge."""
+
+FINE = 1e-4
+"""Error below which an iteration that no longer converges has reached rounding errors."""
 
 ARMIJO = 1e-4
 """Share of the predicted decrease of G that a step must achieve."""
 
 SHORTEST = 1e-12
 """Smallest factor of a Newton step."""
+
+LONGEST = 1e9
+"""Largest factor. On the flank of exp Newton's step has the length 1, however far the mode."""
+
+STEEP = 0.3
+"""Ratio of the slopes of G after and before a full step, above which a longer one is tried."""
 
 NOISE = 1e-11
 """Rounding error of G, relative to the sum of the sizes of its terms."""
@@ -99,21 +111,36 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
+class NewtonStep:
+    """A Newton step at a state, with a system of factors.
+
+    du: H⁻¹r, (n,). decrement: λ. error: the larger of λ/√n, the root mean square of the
+    step in posterior standard deviations, and the mean relative change of W.
+    """
+
+    du: Array
+    decrement: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
 class Mode:
     """The mode.
 
     state: G there. hessian: the factors of H at the mode. decrements: λ at the iterates.
+    error: see `NewtonStep`.
     """
 
     state: State
     hessian: Factorization
     decrements: tuple[float, ...]
+    error: float
 
 
 def find_mode(
     system: Conditional, start: Array | None, tolerance: float, max_iterations: int
 ) -> Mode:
-    """Minimize G until λ ≤ tolerance √n.
+    """Minimize G until the error of the mode is at most `tolerance`.
 
     start: (n,), or None for the guess of the likelihood, or the mean.
 
@@ -122,40 +149,31 @@ def find_mode(
     mode is not positive definite.
     """
     factored = _Factored(system)
-    state, scale = _first(system, factored, start), float(np.sqrt(system.m.size))
+    state = _first(system, factored, start)
     decrements: list[float] = []
+    best = np.inf
     for _ in range(max_iterations):
         factors, exact = factored.near(state.w)
-        step, decrement = _step(factors, state)
-        decrements.append(decrement)
+        step = _step(system, factors.solve, state)
+        decrements.append(step.decrement)
         count(newton=1)
-        if exact and decrement <= CLOSE * scale:
-            final, decrement = _polished(system, factors, state, step, decrement, scale)
-            if decrement <= tolerance * scale:
-                if decrement < decrements[-1]:
-                    decrements.append(decrement)
-                return Mode(final, factored.at_mode(final.w), tuple(decrements))
-            state = final
-            if len(decrements) > 1 and not decrement <= HALF * min(decrements[:-1]):
-                raise _failure(
-                    NewtonStalled,
-                    f"the mode is known to {decrement / scale:.1e} posterior standard deviations "
-                    f"only, asked is {tolerance:.0e}; further steps do not improve it. Usual "
-                    "causes: rounding errors of data with a huge precision, derivatives of the "
-                    "likelihood that are not exact. Remedy: a larger tolerance",
-                    decrements,
-                )
-            step, decrement = _step(factors, state)
-        if not exact and decrement <= tolerance * scale:
-            return Mode(state, factored.at_mode(state.w), tuple(decrements))
-        state = _searched(system, state, step, decrement, decrements)
+        if exact and step.error <= CLOSE:
+            state, step = _polished(system, factors, state, step)
+            decrements.append(step.decrement)
+        if step.error <= tolerance:
+            hessian = factored.at_mode(state.w)  # Raises NotPositiveDefinite.
+            return Mode(state, hessian, tuple(decrements), step.error)
+        if step.error <= FINE and not step.error <= HALF * best:
+            raise _imprecise(step.error, tolerance, decrements)
+        best = min(best, step.error)
+        state = _searched(system, state, step, tolerance, decrements)
     raise _failure(
         NewtonDiverged,
         f"the mode was not found in {max_iterations} iterations: the last Newton step has "
-        f"{decrements[-1] / scale:.1e} posterior standard deviations, asked is {tolerance:.0e}. "
+        f"{step.error:.1e} posterior standard deviations, asked is {tolerance:.0e}. "
         "Usual causes: a prior that is nearly improper together with data without information, "
-        "wrong derivatives of the likelihood. Remedies: start=… near the mode, a larger "
-        "max_iterations",
+        "a prior mean or an offset far from the data, wrong derivatives of the likelihood. "
+        "Remedies: start=… near the mode, a larger max_iterations",
         decrements,
     )
 
@@ -227,59 +245,62 @@ class _Factored:
             raise NotPositiveDefinite(
                 "LaplaceApproximation: H = Q − Bᵀ diag(∂²ℓ/∂η²) B is not positive definite at "
                 f"the point where the gradient vanishes; {int((w < 0.0).sum())} of {w.size} "
-                f"second derivatives ∂²ℓ/∂η² are positive. {error} The point is no maximum of "
+                "second derivatives ∂²ℓ/∂η² are positive. The point is no maximum of "
                 "π(u | y, p): the likelihood is not log-concave. Remedies: another start, a "
                 "stronger prior, a log-concave likelihood"
             ) from error
 
 
-def _step(factors: Factorization, state: State) -> tuple[Array, float]:
-    """Return the Newton step H⁻¹r, (n,), and the decrement λ."""
-    step = factors.solve(state.r)
-    return step, float(np.sqrt(abs(dot(state.r, step))))
+def _step(system: Conditional, solve: Callable[[Array], Array], state: State) -> NewtonStep:
+    """Return the Newton step at a state; solve(r) = H⁻¹r."""
+    du = solve(state.r)
+    decrement = float(np.sqrt(abs(dot(state.r, du))))
+    _, second, third = state.derivatives
+    with np.errstate(all="ignore"):
+        change = np.abs(third * np.asarray(system.B @ du))
+        share = change / (np.abs(second) + change)
+    change_of_w = float(np.where(change > 0.0, share, 0.0).mean())
+    return NewtonStep(du, decrement, max(decrement / float(np.sqrt(du.size)), change_of_w))
 
 
 def _polished(
-    system: Conditional,
-    factors: Factorization,
-    state: State,
-    step: Array,
-    decrement: float,
-    scale: float,
-) -> tuple[State, float]:
-    """Repeat steps with the last factors while they reduce λ; return the best (state, λ)."""
-    while decrement > FINEST * scale:
-        trial = system.at(state.u + step)
+    system: Conditional, factors: Factorization, state: State, step: NewtonStep
+) -> tuple[State, NewtonStep]:
+    """Repeat steps with the last factors while they halve the error; return the best state."""
+    while step.error > 0.0:
+        trial = system.at(state.u + step.du)
         if not trial.finite:
             break
-        new_step, new = _step(factors, trial)
-        if not new <= HALF * decrement:
+        new = _step(system, factors.unverified, trial)  # Verified by its convergence.
+        if not new.error <= HALF * step.error:
             break
-        state, step, decrement = trial, new_step, new
-    return state, decrement
+        state, step = trial, new
+    return state, step
 
 
 def _searched(
-    system: Conditional, state: State, step: Array, decrement: float, decrements: list[float]
+    system: Conditional, state: State, step: NewtonStep, tolerance: float, decrements: list[float]
 ) -> State:
     """Return the first state along the step that reduces G enough.
 
     Where rounding errors hide the decrease of G, the slope decides.
     """
-    factor, slope = 1.0, -(decrement**2)
+    factor, slope = 1.0, -(step.decrement**2)
     while factor >= SHORTEST:
-        trial = system.at(state.u + factor * step)
+        trial = system.at(state.u + factor * step.du)
         if trial.finite:
             change = trial.G - state.G
             if change <= ARMIJO * factor * slope:
-                return trial
-            flat = abs(dot(trial.r, step)) <= HALF * abs(slope)
+                return trial if factor < 1.0 else _lengthened(system, state, step, trial)
+            flat = abs(dot(trial.r, step.du)) <= HALF * abs(slope)
             if flat and change <= NOISE * (state.size + trial.size):
                 return trial
             parabola = -0.5 * slope * factor**2 / (change - factor * slope)
             factor = min(max(parabola, 0.1 * factor), 0.5 * factor)
         else:
             factor *= 0.1
+    if step.error <= FINE:
+        raise _imprecise(step.error, tolerance, decrements)
     raise _failure(
         NewtonStalled,
         "no step along the Newton direction reduces −log π(y | u) + ½ dᵀQd. Usual causes: "
@@ -289,9 +310,30 @@ def _searched(
     )
 
 
-def _failure(
-    kind: type[NewtonDiverged] | type[NewtonStalled], message: str, decrements: list[float]
-) -> NewtonDiverged | NewtonStalled:
+def _lengthened(system: Conditional, state: State, step: NewtonStep, trial: State) -> State:
+    """Double the step, beyond a full one, while G falls steeply; return the best state."""
+    factor = 1.0
+    while factor < LONGEST and dot(trial.r, step.du) >= STEEP * step.decrement**2:
+        longer = system.at(state.u + 2.0 * factor * step.du)
+        if not (longer.finite and longer.G < trial.G):
+            break
+        trial, factor = longer, 2.0 * factor
+    return trial
+
+
+def _imprecise(error: float, tolerance: float, decrements: list[float]) -> NewtonStalled:
+    """Return the error for a mode that rounding errors hide."""
+    return _failure(
+        NewtonStalled,
+        f"the mode is known to {error:.1e} posterior standard deviations only, asked is "
+        f"{tolerance:.0e}; further steps do not improve it. Usual causes: rounding errors of a "
+        "nearly singular precision matrix or of data with a huge precision, derivatives of the "
+        "likelihood that are not exact. Remedy: a larger tolerance, if that is accurate enough",
+        decrements,
+    )
+
+
+def _failure(kind: type[Failure], message: str, decrements: list[float]) -> Failure:
     """Return the error, with the decrements as its `history`."""
     shown = ", ".join(f"{value:.1e}" for value in decrements[-6:])
     error = kind(f"LaplaceApproximation: {message}. Newton decrements: {shown}.")

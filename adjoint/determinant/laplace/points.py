@@ -32,8 +32,8 @@ class LaplaceEvidence:
     decrements : tuple of float
         The Newton decrements at the iterates, in posterior standard deviations.
     mode_error : float
-        The last decrement over √n: the root mean square error of the mode in posterior
-        standard deviations.
+        The larger of the root mean square error of the mode in posterior standard
+        deviations, and the mean relative error of ∂²ℓ/∂η² that follows.
     hessian_error, precision_error : float
         Largest errors of the verified columns of H⁻¹ and Q⁻¹, relative to
         (z_ii z_jj)^½.
@@ -207,12 +207,12 @@ class LaplacePoint(Local):
 
         Computes the selected inverses, as the gradient does.
         """
-        decrements, hessian = self._mode.decrements, self._mode.hessian
+        hessian = self._mode.hessian
         with collecting(self._counts):
             errors = hessian.selected.error, self._precision.selected.error
         return LaplaceEvidence(
-            decrements,
-            decrements[-1] / float(np.sqrt(self.mode.size)),
+            self._mode.decrements,
+            self._mode.error,
             *errors,
             replace(hessian.evidence, counts=self._counts.copy()),
         )
