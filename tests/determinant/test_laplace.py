@@ -180,7 +180,8 @@ def test_gradients_are_differences_of_dense_values(name):
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_taylor_order_is_two(name):
     report = adjoint.check(LaplaceApproximation(CASE.model(LIKELIHOODS[name])), P)
-    assert report.ok and report.relative_error < 1e-9
+    assert report.ok
+    assert report.relative_error < 1e-9
     assert report.orders[1] > 1.9
 
 
@@ -214,13 +215,15 @@ def test_work_is_one_factorization_per_newton_step_and_one_of_the_precision():
             made, solved = counts.numeric, counts.solves
             gradient = point.gradient
             # Q, the guess, each Newton step, and H at the mode.
-            assert made <= 3 + counts.newton and counts.newton <= 4
+            assert made <= 3 + counts.newton
+            assert counts.newton <= 4
             assert counts.numeric == made  # None for the gradient.
             # The adjoint, and the verification of two selected inverses.
             assert counts.solves - solved == 3
             assert point.gradient is gradient
             assert point.evidence.mode_error < 1e-8
-            assert counts.numeric == made and counts.solves - solved == 3
+            assert counts.numeric == made
+            assert counts.solves - solved == 3
         assert counts.symbolic <= 2
 
 
@@ -237,7 +240,8 @@ def test_the_evidence_tells_how_exact_the_parts_are():
     evidence = point.evidence
     assert evidence.mode_error <= 1e-12
     assert evidence.decrements[0] > evidence.decrements[-1]
-    assert evidence.hessian_error < 1e-12 and evidence.precision_error < 1e-12
+    assert evidence.hessian_error < 1e-12
+    assert evidence.precision_error < 1e-12
     assert evidence.factorization.counts.numeric >= 3
 
 

@@ -74,8 +74,9 @@ class LaplaceApproximation(Portable):
         likelihood, or the mean. It matters only if the likelihood is not log-concave: f
         then belongs to the mode that is found.
     tolerance : float
-        Largest error of the mode: the root mean square error of û in posterior standard
-        deviations, and the mean relative error of ∂²ℓ/∂η² (eq. 433).
+        Largest error of the mode that is accepted: the root mean square error of û in
+        posterior standard deviations, and the mean relative error of ∂²ℓ/∂η² (eq. 433).
+        The iteration continues to rounding errors in any case.
     max_iterations : int
         Largest number of Newton steps, each with one factorization.
 
@@ -107,7 +108,7 @@ class LaplaceApproximation(Portable):
     factorize: Factorizer = cholesky
     design: DesignMap = field(default_factory=Identity)
     start: Array | None = None
-    tolerance: float = 1e-8
+    tolerance: float = 1e-7
     max_iterations: int = 100
     _memory: CurvatureMemory = field(default_factory=CurvatureMemory, init=False)
 
