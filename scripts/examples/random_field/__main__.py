@@ -48,7 +48,7 @@ def main(out: Path, small: bool) -> dict[str, object]:
     counts = rng.poisson(field.exposure * np.exp(truth)).astype(float)
     f = field.function(counts)
 
-    start, path = time.perf_counter(), [START]
+    start, path = time.perf_counter(), []
     with adjoint.counting() as work:
         result = adjoint.minimize(
             f,
@@ -112,7 +112,7 @@ def checked() -> adjoint.checks.CheckReport:
 
 def costs(f: LaplaceApproximation, x: Array) -> dict[str, object]:
     """Return the times of a factorization, a value and a gradient at x, s, and the work."""
-    precision = f.model.Q(f.design(x))  # type: ignore[operator]
+    precision = f.model.Q(f.design(x))
     f.factorize(precision)
     times = [time.perf_counter()]
     f.factorize(precision)
