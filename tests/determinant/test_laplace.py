@@ -178,7 +178,7 @@ def test_gradients_are_differences_of_dense_values(name):
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_taylor_order_is_two(name):
+def test_taylor_order_of_the_marginal_likelihood_is_two(name):
     report = adjoint.check(LaplaceApproximation(CASE.model(LIKELIHOODS[name])), P)
     assert report.ok
     assert report.relative_error < 1e-9

@@ -7,25 +7,3 @@ mode, `verification` compares the derivatives of a likelihood with differences.
 `approximation` has the function of the parameters, `points` its value and derivatives
 at one point.
 """
-
-from .approximation import LaplaceApproximation
-from .binomial import Binomial
-from .gaussian import Gaussian
-from .likelihood import Likelihood, LikelihoodWithGuess
-from .model import LatentGaussianModel
-from .points import LaplaceEvidence, LaplacePoint
-from .poisson import Poisson
-from .prediction import Prediction
-
-__all__ = [
-    "Binomial",
-    "Gaussian",
-    "LaplaceApproximation",
-    "LaplaceEvidence",
-    "LaplacePoint",
-    "LatentGaussianModel",
-    "Likelihood",
-    "LikelihoodWithGuess",
-    "Poisson",
-    "Prediction",
-]
