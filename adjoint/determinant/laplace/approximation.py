@@ -38,8 +38,8 @@ definite, but an indefinite one does not."""
 REMEDY = (
     "A random walk or an intrinsic autoregression (Q·1 = 0) is an improper prior: its "
     "determinant is zero, and the marginal likelihood does not exist. Remedies: a small precision "
-    "added to the diagonal, Q + εI; or a constraint: fix one unknown, or replace the constant by "
-    "an intercept in the mean"
+    "added to the diagonal, Q + εI with ε about 1e-6 of the diagonal (a much smaller ε is lost "
+    "in rounding errors); or a constraint: fix one unknown, or put the level into the mean"
 )
 """Cause and remedies of a singular precision matrix."""
 

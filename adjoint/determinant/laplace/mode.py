@@ -160,6 +160,7 @@ def find_mode(
         if exact and step.error <= CLOSE:
             state, step = _polished(system, factors, state, step)
             decrements.append(step.decrement)
+        del factors  # Two large factors of H need not be in memory at once.
         if step.error <= tolerance:
             hessian = factored.at_mode(state.w)  # Raises NotPositiveDefinite.
             return Mode(state, hessian, tuple(decrements), step.error)

@@ -51,7 +51,7 @@ def require_derivatives(
         f"{errors[worst]:.1e} at the mode, relative to differences along a random direction. The "
         "determinant or the gradient would be wrong. Usual causes: a wrong formula, expected "
         "instead of observed information (∂²ℓ/∂η² must be the derivative itself), an ℓ_i that "
-        "depends on more than η_i, a kink in ℓ"
+        "depends on more than η_i, a kink in ℓ, a value that loses its digits by cancellation"
     )
 
 
