@@ -15,9 +15,10 @@ TAG = re.compile(r"\\tag\{(\w+)\}")
 REWRITTEN = (
     (re.compile(r"(\\[Bb]igg?[lr]?)\s*\\[lr]vert(?![a-zA-Z])"), r"\1|"),
     (re.compile(r"\\(min|max)\s*_"), r"\\\1\\limits_"),
+    (re.compile(r"\\(begin|end)\{aligned\}"), r"\\\1{align*}"),
 )
 """What latex2mathml does not know, and what it sets beside an operator instead of below it."""
-UNKNOWN = re.compile(r"<m[ion][^>]*>(\\\w+)</m")
+UNKNOWN = re.compile(r"<m[ion][^>]*>(\\\w+|&|&amp;)</m")
 log = logging.getLogger(__name__)
 
 
