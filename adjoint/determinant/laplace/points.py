@@ -85,17 +85,17 @@ class LaplacePoint(Local):
 
     @property
     def mode(self) -> Array:
-        """û, (n,): the mode of π(u | y, p), in units of u."""
+        """The mode û of π(u | y, p), (n,), in units of u."""
         return _locked(self._mode.state.u)
 
     @property
     def predictor(self) -> Array:
-        """η̂ = B û + o, (k,): the linear predictor of each observation at the mode."""
+        """The linear predictor of each observation at the mode, η̂ = B û + o, (k,)."""
         return _locked(self._mode.state.eta)
 
     @cached_property
     def standard_deviations(self) -> Array:
-        """The marginal standard deviations of u, (n,): the square roots of diag H⁻¹.
+        """The marginal standard deviations of u, (n,), the square roots of diag H⁻¹.
 
         They belong to the Gaussian approximation of π(u | y, p) at the mode, for these
         parameters. Raises SolveError if the selected inverse fails its verification.
