@@ -15,7 +15,7 @@ on the multifrontal method, ACM Trans. Math. Softw. 15, 291.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 
 import numpy as np
 import scipy.sparse as sparse
@@ -126,7 +126,7 @@ class Supernodes:
 
 def _digest(L: sparse.csc_array) -> bytes:
     """Return a digest of the pattern of L. The pattern itself takes half of the memory of L."""
-    digest = blake2b(digest_size=32)
+    digest = sha256()
     for part in (L.indptr, L.indices):
         digest.update(
             np.ascontiguousarray(part, dtype=np.int32 if L.nnz < 2**31 else np.int64).data
