@@ -65,7 +65,7 @@ def minimize(
         η between 0 and 1, such as 0.1: f is a `Reduced` of a problem with an iterative
         solver, and an iteration may use a gradient whose error is η times the optimality
         measure (docs/math/optimization.md, eqs. 450–453). Solves then end at a tolerance
-        of 1e-2, which tightens as the run converges, but not below the tolerance of the
+        of 1e-3, which tightens as the run converges, but not below the tolerance of the
         problem; `State.rtol` has the tolerance of each iteration. The first design, and
         each design that would end the run as converged, is solved to the tolerance of the
         problem itself, and so are the designs of the result. Exceptions are runs that end
