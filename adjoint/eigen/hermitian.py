@@ -15,11 +15,13 @@ from ..errors import CutCluster, KrylovStalled, NonFinite, NotSymmetric, Repeate
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
 from ..protocols import Matrix, Objective
+from ..steady.solution import SteadySolution
 from ..typing import Array
 from .cluster_blocks import GAUGE, RESOLUTION, ROTATION
 from .deflated_cg import deflated_cg
 from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
-from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
+from .hermitian_modes import MORE, HermitianModes, more_modes
+from .pencils import RealPencil
 
 Groups = Sequence[Sequence[int]]
 """Indices of modes whose common basis a cotangent does not depend on."""
@@ -61,8 +63,10 @@ class HermitianEigenSolution(Local):
         The parameters.
     K, M : Matrix
         K(p) and M(p).
-    pencil : Pencil
+    pencil : RealPencil
         The matrices at p, with the factors of K − σM (internal).
+    prebuckling : SteadySolution or None
+        The displacements u(p) of a `LinearBuckling` problem, whose M(p) is −G(u(p), p).
     """
 
     portable = "the problem and the parameters, and solve there"
@@ -71,9 +75,10 @@ class HermitianEigenSolution(Local):
     p: Array
     K: Matrix
     M: Matrix
-    pencil: Pencil
+    pencil: RealPencil
     _counts: Counts
     _known: _Known = field(repr=False)
+    prebuckling: SteadySolution | None = None
 
     def __repr__(self) -> str:
         return f"HermitianEigenSolution({self.values.size} eigenvalues, n = {self.pencil.n})"
@@ -138,10 +143,16 @@ class HermitianEigenSolution(Local):
         Raises
         ------
         TypeError
-            If the eigenpairs are complex: their equations are not differentiable.
+            If the eigenpairs are complex: their equations are not differentiable. Of a
+            buckling problem: the errors of u are not estimated.
         RepeatedEigenvalue
             If an eigenvalue is multiple: its equations are singular.
         """
+        if self.prebuckling is not None:
+            raise TypeError(
+                "accuracy: got the solution of a LinearBuckling problem, expected that of an "
+                "EigenProblem: the errors of the displacements u(p) are not estimated"
+            )
         if self.u.dtype.kind == "c":
             raise TypeError(
                 "accuracy: got complex eigenpairs, expected those of a real symmetric pencil"
@@ -380,7 +391,7 @@ class HermitianEigenSolution(Local):
         if V.shape[1] < V.shape[0]:
             P, shifts = modes.complement, values[owner] - pencil.sigma
             b = pencil.inverse.solve(rhs - MV @ along)
-            x, iterations = deflated_cg(pencil.inverse.solve, pencil.apply_M, P, shifts, b)
+            x, iterations = deflated_cg(pencil.S, pencil.apply_W, P, shifts, b)
             self._known.iterations = max(self._known.iterations, iterations)
             y = y + x
         return y
