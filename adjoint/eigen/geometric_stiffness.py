@@ -173,8 +173,9 @@ class StressStiffness(Portable):
     def _spread(self, p: Array, g: Array) -> Array:
         """Return the derivative with respect to p of a function whose derivative by s is g."""
         p_bar = np.zeros(p.shape)
+        indices = np.arange(p.size)
         # Not p_bar[chosen] = g: a parameter may belong to several elements.
-        np.add.at(p_bar, slice(None) if self.chosen is None else self.chosen, g)
+        np.add.at(p_bar, indices if self.chosen is None else indices[self.chosen], g)
         return p_bar
 
     def _stresses(self, u: Array) -> Array:

@@ -54,8 +54,8 @@ class HermitianModes:
     """Computed eigenpairs: the `count` wanted ones in ascending order, then the guards.
 
     sigma: σ; values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ;
-    residuals: ‖(S − θ)φ‖_M / |θ|, (c,); roundings: bounds of the rounding errors of μ,
-    (c,); anchors: the entry of each φ that is real and positive; complement: the
+    residuals: sizes of (S − θ)φ, relative to θ, (c,); roundings: bounds of the rounding
+    errors of μ, (c,); anchors: the entry of each φ that is real and positive; complement: the
     projector that removes all computed modes; dense: True if the modes are those of a
     dense matrix.
     """
@@ -249,10 +249,10 @@ def _rayleigh_ritz(pencil: RealPencil, V: Array) -> tuple[Array, Array, Array]:
     order = order[pencil.resolved(theta[order], V @ Q[:, order])]
     theta, Q = theta[order], Q[:, order]
     SV_Q = SV @ Q
-    r = SV_Q - (V @ Q) * theta
-    sizes = np.sqrt(np.maximum(column_dots(pencil.apply_W(r), r).real, 0.0))
+    V = V @ Q
+    r = SV_Q - V * theta
     phi = pencil.scaled(_orthonormal(pencil, SV_Q / theta))
-    return theta, phi, sizes / np.abs(theta)
+    return theta, phi, pencil.sizes(r, theta, V)
 
 
 def _orthonormal(pencil: RealPencil, V: Array) -> Array:

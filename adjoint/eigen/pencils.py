@@ -30,6 +30,9 @@ RESTARTS = 100
 NOISE = 1e3
 """Smallest 1/μ of a load factor, in units of the rounding errors of φᴴMφ."""
 
+DENSE_ROUNDING = 1e-13
+"""Size of 1/μ from dense matrices, relative to the largest 1/|μ|, that counts as zero."""
+
 
 class RealPencil(Protocol):
     """K φ = μ M φ with real eigenvalues, with the factors of K − σM."""
@@ -76,6 +79,9 @@ class RealPencil(Protocol):
 
     def resolved(self, theta: Array, phi: Array) -> Array:
         """True for each θ that can be an eigenvalue; φ: vectors with φᴴWφ = 1, (n, j)."""
+
+    def sizes(self, r: Array, theta: Array, phi: Array) -> Array:
+        """Return the sizes of residuals r = (S − θ)φ, relative to θ, (j,); φᴴWφ = 1."""
 
     def scaled(self, phi: Array) -> Array:
         """Return multiples of vectors φ (φᴴWφ = 1), for which φᴴMφ = 1."""
@@ -142,6 +148,10 @@ class Pencil:
     def resolved(self, theta: Array, phi: Array) -> Array:
         """True for all θ."""
         return np.ones(theta.shape, dtype=bool)
+
+    def sizes(self, r: Array, theta: Array, phi: Array) -> Array:
+        """Return ‖r‖_M / |θ|, (j,)."""
+        return _norms(self.apply_M(r), r) / np.abs(theta)
 
     def scaled(self, phi: Array) -> Array:
         """Return φ."""
@@ -282,6 +292,23 @@ class BucklingPencil:
         sums = column_dots(size, product(self._moduli[1], size, "N"))
         return np.asarray(theta > NOISE * EPS * sums)
 
+    def sizes(self, r: Array, theta: Array, phi: Array) -> Array:
+        """Return ‖S r‖_K / θ², (j,), less the part that rounding errors explain.
+
+        Not ‖r‖_K / θ: rounding errors of stiff unknowns, such as the axial displacements of
+        slender beams, are large in the norm of K, but do not mix the modes.
+        """
+        S_r = self.S(r, r)
+        size = _norms(self.apply_W(S_r), S_r) / theta**2
+        return np.asarray(np.maximum(size - self._relative_roundings(phi, theta), 0.0))
+
+    def _relative_roundings(self, phi: Array, theta: Array) -> Array:
+        """Return ε |φ|ᵀ (|K| + |M|/θ) |φ|, (j,), for φᵀKφ = 1: the rounding errors of θ over θ."""
+        K, M = self._moduli
+        size = np.abs(phi)
+        sums = product(K, size, "N") + product(M, size, "N") / theta
+        return np.asarray(EPS * column_dots(size, sums))
+
     def scaled(self, phi: Array) -> Array:
         """Return φ / √(φᵀMφ)."""
         return np.asarray(phi / np.sqrt(column_dots(self.apply_M(phi), phi).real))
@@ -299,11 +326,8 @@ class BucklingPencil:
 
     def roundings(self, phi: Array) -> Array:
         """Return ε |φ|ᵀ (|K| + μ |M|) |φ|, (j,), for φ (n, j) with φᵀMφ = 1, μ = φᵀKφ."""
-        K, M = self._moduli
-        size = np.abs(phi)
-        mu = column_dots(phi, self.apply_W(phi)).real
-        sums = product(K, size, "N") + product(M, size, "N") * mu
-        return np.asarray(EPS * column_dots(size, sums))
+        # φ is scaled by √θ, so that the relative bound becomes the absolute one.
+        return self._relative_roundings(phi, 1.0 / column_dots(phi, self.apply_W(phi)).real)
 
     def backward_errors(self, values: Array, phi: Array) -> Array:
         """Return ‖Kφ − μMφ‖ / ‖(|K| + |μ||M|)|φ|‖ of each pair, (j,)."""
@@ -357,7 +381,7 @@ class BucklingPencil:
             ) from error
 
     def dense(self, asked: int) -> tuple[Array, Array]:
-        """Return θ and Φ of up to `asked` modes from dense matrices, by descending θ."""
+        """Return θ > 0 and Φ of up to `asked` modes from dense matrices, by descending θ."""
         units = 1.0 / np.sqrt(self.K.diagonal())
         K, M = (A.toarray() * units[:, None] * units for A in (self.K, self.M))
         try:
@@ -366,7 +390,16 @@ class BucklingPencil:
             raise NotPositiveDefinite(
                 f"LinearBuckling: K is not positive definite to working precision: {error}"
             ) from error
-        return theta[::-1][:asked], units[:, None] * Y[:, ::-1][:, :asked]
+        order = np.arange(self.n)[::-1][:asked]
+        order = order[theta[order] > DENSE_ROUNDING * np.abs(theta).max()]
+        # A product with S reduces errors by ill-conditioned K to those of the factors.
+        V = units[:, None] * Y[:, order] / theta[order]
+        return theta[order], self.inverse.solve(self.apply_M(V))
+
+
+def _norms(W_v: Array, v: Array) -> Array:
+    """Return √(vᴴ W v) of each column, (j,)."""
+    return np.asarray(np.sqrt(np.maximum(column_dots(W_v, v).real, 0.0)))
 
 
 def _lanczos_vectors(n: int, asked: int) -> int:
