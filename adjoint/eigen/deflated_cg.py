@@ -19,9 +19,6 @@ TOLERANCE = 1e-11
 ACCEPT = 1e-10
 """Residual that is accepted when the iteration makes no more progress."""
 
-MOST = 120
-"""Maximum number of iterations; 10 to 25 are usual."""
-
 
 @dataclass(frozen=True, eq=False)
 class Complement:
@@ -45,10 +42,11 @@ def deflated_cg(
     P: Complement,
     shifts: Array,
     b: Array,
+    most: int,
 ) -> tuple[Array, int]:
     """Solve (I − δ_i S) x_i = P b_i for x_i in the range of P; returns x and the iterations.
 
-    S: (v, W v) ↦ S v for blocks (n, j); W: applies W; shifts: δ, real, (j,); b: (n, j). An
+    S: (v, W v) ↦ S v for blocks (n, j); W: applies W; shifts: δ, real, (j,); b: (n, j); most: maximum number of iterations. An
     iteration applies S and W to one block each. The operator is positive definite if all modes
     between σ and μ_i are among the modes that P removes.
 
@@ -65,7 +63,7 @@ def deflated_cg(
     left, rho = np.flatnonzero(going), rho[going]  # Columns that have not converged.
     r, W_d = _columns(going, r, W_r)
     d, x = r, np.zeros_like(r)
-    while steps < MOST and left.size:
+    while steps < most and left.size:
         A_d = d - P(S(d, W_d)) * shifts[left]
         curvature = column_dots(W_d, A_d).real
         if not (curvature > 0.0).all():
@@ -90,8 +88,9 @@ def deflated_cg(
     if not (best <= ACCEPT).all():
         raise KrylovStalled(
             f"derivatives of eigenvectors: deflated CG reached a residual of {best.max():.1e} "
-            f"after {steps} iterations, accepted is {ACCEPT:.0e}. Usual cause: an eigenvalue that "
-            "was not computed lies next to a wanted one. Remedy: sigma closer to the wanted "
+            f"after {steps} iterations, accepted is {ACCEPT:.0e}. Usual causes: an eigenvalue that "
+            "was not computed lies next to a wanted one; in buckling, negative load factors that "
+            "are much smaller than the wanted ones. Remedy: sigma closer to the wanted "
             "eigenvalues, or a larger guard"
         )
     return P(best_x), steps

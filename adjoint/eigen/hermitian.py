@@ -391,7 +391,9 @@ class HermitianEigenSolution(Local):
         if V.shape[1] < V.shape[0]:
             P, shifts = modes.complement, values[owner] - pencil.sigma
             b = pencil.inverse.solve(rhs - MV @ along)
-            x, iterations = deflated_cg(pencil.S, pencil.apply_W, P, shifts, b)
+            x, iterations = deflated_cg(
+                pencil.S, pencil.apply_W, P, shifts, b, pencil.most_iterations
+            )
             self._known.iterations = max(self._known.iterations, iterations)
             y = y + x
         return y

@@ -99,11 +99,13 @@ def find_modes(pencil: RealPencil, count: int, guard: int) -> HermitianModes:
     if not dense:
         try:
             theta, V, residuals = _searched(pencil, count, asked)
+            dense = theta.size < count or not (residuals[:count] <= ACCURATE).all()
         except MissingEigenvalues:
             # S may have fewer distinct eigenvalues than Lanczos' method has vectors.
             if pencil.n > STILL_DENSE:
                 raise
             dense = True
+        dense = dense and pencil.n <= STILL_DENSE
     if dense:
         theta, V = pencil.dense(asked)
         if theta.size < count:
@@ -123,8 +125,7 @@ def find_modes(pencil: RealPencil, count: int, guard: int) -> HermitianModes:
             )
         raise MissingEigenvalues(
             f"the search {pencil.where} left a relative residual of "
-            f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. Usual cause: an iterative "
-            "solver with a loose tolerance. Remedy: a direct factorizer, or a smaller rtol"
+            f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. {pencil.causes}"
         )
     modes = _ordered(pencil, theta, V, residuals, count, dense)
     more = MORE

@@ -33,6 +33,11 @@ NOISE = 1e3
 DENSE_ROUNDING = 1e-13
 """Size of 1/μ from dense matrices, relative to the largest 1/|μ|, that counts as zero."""
 
+LOOSE = (
+    "Usual cause: an iterative solver with a loose tolerance. Remedy: a direct factorizer, or a "
+    "smaller rtol"
+)
+
 
 class RealPencil(Protocol):
     """K φ = μ M φ with real eigenvalues, with the factors of K − σM."""
@@ -65,6 +70,10 @@ class RealPencil(Protocol):
     def where(self) -> str:
         """What is searched, for messages."""
 
+    @property
+    def causes(self) -> str:
+        """Usual causes of residuals that are too large, for messages."""
+
     def apply_M(self, v: Array) -> Array:
         """Return M v for a block (n, j)."""
 
@@ -94,6 +103,10 @@ class RealPencil(Protocol):
 
     def backward_errors(self, values: Array, phi: Array) -> Array:
         """Return ‖Kφ − μMφ‖ / ‖(|K| + |μ||M|)|φ|‖ of each pair, (j,)."""
+
+    @property
+    def most_iterations(self) -> int:
+        """Maximum number of iterations of conjugate gradients for parts of eigenvectors."""
 
     def too_few(self, found: int, count: int) -> EigenError:
         """Return the error of a pencil that has fewer eigenvalues than wanted."""
@@ -128,6 +141,16 @@ class Pencil:
     def where(self) -> str:
         """What is searched, for messages."""
         return f"near sigma = {self.sigma:.6g}"
+
+    @property
+    def causes(self) -> str:
+        """Usual causes of residuals that are too large, for messages."""
+        return LOOSE
+
+    @property
+    def most_iterations(self) -> int:
+        """Maximum number of iterations of conjugate gradients; 10 to 25 are usual."""
+        return 120
 
     def apply_M(self, v: Array) -> Array:
         """Return M v for a block (n, j)."""
@@ -270,6 +293,20 @@ class BucklingPencil:
         """What is searched, for messages."""
         return "for the smallest positive load factors"
 
+    @property
+    def causes(self) -> str:
+        """Usual causes of residuals that are too large, for messages."""
+        return (
+            "Usual cause: a load that mostly stretches, so that its positive load factors are far "
+            "above the negative ones. Remedy: a smaller count; the load factors of the opposite "
+            f"load: reversed_load=True. {LOOSE}"
+        )
+
+    @property
+    def most_iterations(self) -> int:
+        """Maximum number of iterations of conjugate gradients, with outlying negative θ."""
+        return 500
+
     def apply_M(self, v: Array) -> Array:
         """Return M v for a block (n, j)."""
         return product(self.M, v, "N")
@@ -337,14 +374,15 @@ class BucklingPencil:
         """Return the error of a structure that has fewer positive load factors than wanted."""
         if found == 0:
             return NoPositiveLoadFactor(
-                "LinearBuckling: no positive load factor was found: the load does not make the "
-                "structure buckle. Usual causes: a load that pulls where it should push (the wrong "
-                "sign), or a G(u) of the opposite sign. Load factors of the reversed load: "
-                "reversed_load=True"
+                "LinearBuckling: no positive load factor was found: none exists, or all are more "
+                "than about 1e4 times as large as the negative ones. Usual causes: a load that "
+                "pulls where it should push (the wrong sign), or a G(u) of the opposite sign. Load "
+                "factors of the reversed load: reversed_load=True"
             )
         return MissingEigenvalues(
             f"LinearBuckling: {found} positive load factors were found, but count={count}. "
-            "Remedy: a smaller count"
+            "Others do not exist, or are many times as large as the negative ones. Remedy: a "
+            "smaller count"
         )
 
     def krylov(self, asked: int, start: Array, outside: Callable[[Array], Array]) -> Array:
@@ -367,7 +405,7 @@ class BucklingPencil:
                     Minv=LinearOperator((n, n), dtype=self.dtype, matvec=solve),
                     which="LA",
                     v0=start,
-                    ncv=_lanczos_vectors(n, asked),
+                    ncv=min(n, max(3 * asked, 40)),
                     maxiter=RESTARTS,
                     tol=0.0,
                 )[1]
