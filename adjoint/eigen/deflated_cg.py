@@ -46,8 +46,9 @@ def deflated_cg(
 ) -> tuple[Array, int]:
     """Solve (I − δ_i S) x_i = P b_i for x_i in the range of P; returns x and the iterations.
 
-    S: (v, W v) ↦ S v for blocks (n, j); W: applies W; shifts: δ, real, (j,); b: (n, j); most: maximum number of iterations. An
-    iteration applies S and W to one block each. The operator is positive definite if all modes
+    S: (v, W v) ↦ S v for blocks (n, j); W: applies W; shifts: δ, real, (j,); b: (n, j);
+    most: maximum number of iterations. An iteration applies S and W to one block each. The
+    operator is positive definite if all modes
     between σ and μ_i are among the modes that P removes.
 
     Raises MissingEigenvalues if the operator is not positive definite, KrylovStalled if

@@ -330,13 +330,16 @@ class BucklingPencil:
         return np.asarray(theta > NOISE * EPS * sums)
 
     def sizes(self, r: Array, theta: Array, phi: Array) -> Array:
-        """Return ‖S r‖_K / θ², (j,), less the part that rounding errors explain.
+        """Return the smaller of ‖r‖_K / θ and ‖S r‖_K / θ², (j,), less what rounding explains.
 
-        Not ‖r‖_K / θ: rounding errors of stiff unknowns, such as the axial displacements of
-        slender beams, are large in the norm of K, but do not mix the modes.
+        Rounding errors of stiff unknowns, such as the axial displacements of slender beams,
+        are large in the first size, but do not mix the modes. Those of modes with large
+        negative θ are large in the second size.
         """
         S_r = self.S(r, r)
-        size = _norms(self.apply_W(S_r), S_r) / theta**2
+        size = np.minimum(
+            _norms(self.apply_W(r), r) / theta, _norms(self.apply_W(S_r), S_r) / theta**2
+        )
         return np.asarray(np.maximum(size - self._relative_roundings(phi, theta), 0.0))
 
     def _relative_roundings(self, phi: Array, theta: Array) -> Array:
