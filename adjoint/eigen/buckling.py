@@ -17,7 +17,7 @@ from .._validation import (
     require_kind,
     require_methods,
 )
-from ..errors import NoPositiveLoadFactor, NotPositiveDefinite, NotSymmetric
+from ..errors import NonFinite, NoPositiveLoadFactor, NotPositiveDefinite, NotSymmetric
 from ..factor.backward_error import require_symmetric
 from ..factor.counts import collecting, phase
 from ..factor.csc import as_csc, owned
@@ -185,7 +185,10 @@ class LinearBuckling(Portable):
 
     def _load_matrix(self, u: Array, p: Array) -> sparse.csc_array:
         """Return M = −G(u, p), or G(u, p) for the reversed load."""
-        G = owned(as_csc(self.G(u, p), "G(u, p): "))
+        try:
+            G = owned(as_csc(self.G(u, p), "G(u, p): "))
+        except NonFinite as error:
+            raise NonFinite(f"LinearBuckling: G(u, p): {error}") from error
         n = u.shape[0]
         if G.shape != (n, n):
             raise ValueError(f"LinearBuckling: got G of shape {G.shape}, expected ({n}, {n}) as K")
