@@ -1,6 +1,6 @@
 """Linearized buckling (K(p) + μ G(u, p)) φ = 0, where u solves K(p) u = b(p).
 
-See docs/math/spectra.md, eqs. 440–445.
+See docs/math/spectra.md, eqs. 440–447.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class LinearBuckling(Portable):
     At μ times the load b the straight form of the structure loses its stability. One
     factorization, of K, serves the displacements u, the search, and all derivatives:
     those of K, those of G with fixed u, and those of u, by one more solve
-    (docs/math/spectra.md, eqs. 440–445).
+    (docs/math/spectra.md, eqs. 440–447).
 
     The method `solve` returns the solution of the pencil (K, M) with M = −G(u(p), p):
     μ ascends, φᵀMφ = 1, and `prebuckling` holds u. All objectives of eigenvalues,

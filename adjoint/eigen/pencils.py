@@ -324,7 +324,7 @@ class BucklingPencil:
         return theta
 
     def resolved(self, theta: Array, phi: Array) -> Array:
-        """True for each θ above the rounding errors of φᵀMφ, for φᵀKφ = 1."""
+        """True for each θ above the rounding errors of φᵀMφ, for φᵀKφ = 1 (eq. 442)."""
         size = np.abs(phi)
         sums = column_dots(size, product(self._moduli[1], size, "N"))
         return np.asarray(theta > NOISE * EPS * sums)
