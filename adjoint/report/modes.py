@@ -20,6 +20,7 @@ from .._validation import (
 )
 from ..eigen.mode_tracking import ModeTracker, TrackedModes
 from ..eigen.solution import EigenSolution
+from ..factor.counts import phase
 from ..optimize.state import State
 from ..reduced import Function, Point
 from ..typing import Array
@@ -87,7 +88,7 @@ class ModeShapes:
             )
 
     def displacements(self, vectors: Array) -> Array:
-        """Return the displacements of the points, (n · d, k), of vectors (unknowns, k).
+        """Return the displacements of the points, (n, d, k), of vectors (unknowns, k).
 
         Raises ValueError if a number in `unknowns` is not a row of the vectors.
         """
@@ -98,7 +99,7 @@ class ModeShapes:
                 f"{len(vectors)} entries"
             )
         extended = np.vstack([vectors, np.zeros((1, vectors.shape[1]))])
-        return np.asarray(extended[unknowns.ravel()])
+        return np.asarray(extended[unknowns])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +119,10 @@ class Modes:
         What the eigenvalues are, such as "load factor".
     shapes : ModeShapes or None
         The mesh.
-    displacements : (n, d, k) array
-        Mode shapes of the last iteration on the mesh; (0, 1, k) without a mesh.
+    vectors : (unknowns, k) array
+        Mode shapes of the last iteration; a lost mode keeps its last shape.
+    densities : (cells,) array or None
+        Densities of the cells at the last iteration, with which they are drawn.
     """
 
     iterations: Array
@@ -127,14 +130,15 @@ class Modes:
     tracked: Array
     label: str
     shapes: ModeShapes | None
-    displacements: Array
+    vectors: Array
+    densities: Array | None = None
 
     __repr__ = short_repr
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Eigenpairs of one evaluation, as a `ModeTracker` needs them; vectors: what is followed."""
+    """Eigenpairs of one evaluation at x, as a `ModeTracker` needs them."""
 
     x: Array
     values: Array
@@ -157,10 +161,12 @@ class ModeKeeper:
     directory : path
         Directory of the run.
     shapes : ModeShapes, optional
-        A mesh on which the modes are drawn. Modes are then followed by the displacements
-        on the mesh, else by all unknowns.
+        A mesh on which the modes are drawn.
     label : str
         What the eigenvalues are, such as "load factor" or "frequency² / s⁻²".
+    densities : callable, optional
+        State ↦ densities of the cells in [0, 1], (cells,): cells without material are not
+        drawn.
     resume : bool
         True keeps what an earlier session wrote, up to the state from which the run
         continues.
@@ -182,6 +188,7 @@ class ModeKeeper:
     directory: Path | str
     shapes: ModeShapes | None = None
     label: str = "eigenvalue"
+    densities: Callable[[State], Array] | None = None
     resume: bool = False
     _recent: list[_Seen] = field(init=False, repr=False, default_factory=list)
     _function: Function | None = field(init=False, repr=False, default=None)
@@ -192,6 +199,10 @@ class ModeKeeper:
         self.directory = as_path("ModeKeeper", "directory", self.directory).resolve()
         require_kind("ModeKeeper", "shapes", self.shapes, ModeShapes | None, "ModeShapes(…)")
         require_kind("ModeKeeper", "label", self.label, str, "a text")
+        if self.densities is not None:
+            expected = "a function of a state that returns a density for each cell"
+            require_function("ModeKeeper", "densities", self.densities, expected)
+            require_kind("ModeKeeper", "shapes", self.shapes, ModeShapes, "ModeShapes(…)")
         require_bool("ModeKeeper", "resume", self.resume)
         self.directory.mkdir(parents=True, exist_ok=True)
         if self.resume:
@@ -232,15 +243,18 @@ class ModeKeeper:
         pairs: EigenSolution = solution  # type: ignore[assignment]
         if pairs.values.dtype.kind == "c" or pairs.vectors.dtype.kind == "c":
             raise TypeError("ModeKeeper: got complex eigenpairs, expected real ones")
-        vectors = pairs.vectors
         if self.shapes is not None:
-            vectors = self.shapes.displacements(vectors)
-        return _Seen(np.array(point.x), pairs.values.copy(), vectors.copy(), pairs.clusters)
+            self.shapes.displacements(pairs.vectors[:, :1])  # Raises before the run goes on.
+        return _Seen(np.array(point.x), pairs.values.copy(), pairs.vectors.copy(), pairs.clusters)
 
     def __call__(self, state: State) -> None:
         """Add the eigenpairs of a state, and write the file."""
+        with phase("output"):
+            self._add(state)
+
+    def _add(self, state: State) -> None:
         seen = self._of(state.x)
-        modes = self._followed(seen, state.iteration)
+        modes = self._followed(seen)
         tracked = np.where(np.isin(np.arange(modes.values.size), modes.lost), np.nan, modes.values)
         k = modes.values.size
         before = self._kept
@@ -251,12 +265,21 @@ class ModeKeeper:
             values = np.vstack([before.values[earlier], values])
             followed = np.vstack([before.tracked[earlier], followed])
             iterations = np.append(before.iterations[earlier], iterations)
-        displacements = np.zeros((0, 1, k))
-        if self.shapes is not None:
-            n, d = np.shape(self.shapes.unknowns)
-            displacements = modes.vectors.reshape(n, d, k)
-        self._kept = Modes(iterations, values, followed, self.label, self.shapes, displacements)
+        densities = None if self.densities is None else self._checked(self.densities(state))
+        self._kept = Modes(
+            iterations, values, followed, self.label, self.shapes, modes.vectors, densities
+        )
         _write(Path(self.directory) / FILE, self._kept)
+
+    def _checked(self, densities: Array) -> Array:
+        cells = np.asarray(self.shapes.cells) if self.shapes is not None else np.zeros((0, 3))
+        given = as_reals("ModeKeeper", "densities", densities, 1, "a density for each cell")
+        if given.size != len(cells):
+            raise ValueError(
+                f"ModeKeeper: got {given.size} densities, expected one for each of {len(cells)} "
+                "cells"
+            )
+        return np.clip(given, 0.0, 1.0)
 
     def _of(self, x: Array) -> _Seen:
         """Return the eigenpairs at x; evaluate f if they were not remembered."""
@@ -270,17 +293,14 @@ class ModeKeeper:
                 return seen
         return self._seen(self._function(x))  # After a restart.
 
-    def _followed(self, seen: _Seen, iteration: int) -> TrackedModes:
+    def _followed(self, seen: _Seen) -> TrackedModes:
         """Return the modes, matched with those of the last iteration."""
-        before = self._kept
         if self._tracker is None:
             reference = seen.vectors[:, :MOST]
-            k = reference.shape[1]
-            if before is not None and before.displacements.size and before.values.shape[1] <= k:
-                k = before.values.shape[1]
-                if before.displacements.size == reference[:, :k].size:
-                    reference = before.displacements.reshape(-1, k)
-            self._tracker = ModeTracker(reference[:, :k])
+            before = self._kept
+            if before is not None and before.vectors.shape == reference.shape:
+                reference = before.vectors  # The last modes of the earlier session.
+            self._tracker = ModeTracker(reference)
         pairs: EigenSolution = seen  # type: ignore[assignment]
         return self._tracker(pairs)
 
@@ -291,8 +311,10 @@ def _write(path: Path, modes: Modes) -> None:
         "values": modes.values,
         "tracked": modes.tracked,
         "label": np.array(modes.label),
-        "displacements": modes.displacements,
+        "vectors": modes.vectors,
     }
+    if modes.densities is not None:
+        arrays["densities"] = modes.densities
     if modes.shapes is not None:
         arrays |= {
             name: np.asarray(getattr(modes.shapes, name))
@@ -339,7 +361,8 @@ def read_modes(directory: Path | str) -> Modes | None:
                 stored["tracked"],
                 str(stored["label"]),
                 shapes,
-                stored["displacements"],
+                stored["vectors"],
+                stored.get("densities"),
             )
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
@@ -349,9 +372,13 @@ def read_modes(directory: Path | str) -> Modes | None:
     if not (
         modes.iterations.shape == (r,)
         and modes.tracked.shape == (r, k)
-        and modes.displacements.ndim == 3
-        and modes.displacements.shape[2] == k
-        and (shapes is None or modes.displacements.shape[:2] == np.shape(shapes.unknowns))
+        and modes.vectors.ndim == 2
+        and modes.vectors.shape[1] == k
+        and (shapes is None or np.asarray(shapes.unknowns).max() < len(modes.vectors))
+        and (
+            modes.densities is None
+            or (shapes is not None and modes.densities.shape == np.shape(shapes.cells)[:1])
+        )
     ):
         raise ValueError(
             f"{path}: not a file of modes (its arrays do not fit each other); remove it, the "

@@ -65,10 +65,11 @@ def shape_plots(modes: Modes) -> Sequence[Plot]:
         return []
     last = modes.tracked[-1]
     order = [i for i in np.argsort(last, kind="stable") if np.isfinite(last[i])][:SHOWN]
+    displacements = modes.shapes.displacements(modes.vectors)
     plots: list[Plot] = []
     for i in order:
         title = f"Mode {i + 1}, {modes.label} {last[i]:.4g}"
-        shape = modes.displacements[:, :, i]
+        shape = displacements[:, :, i]
         if shape.shape[1] == 1 and np.shape(modes.shapes.cells)[1] > 2:
             size = float(np.abs(shape).max()) or 1.0
             points, cells = modes.shapes.points, modes.shapes.cells
@@ -85,7 +86,9 @@ def shape_plots(modes: Modes) -> Sequence[Plot]:
                 )
             )
         else:
-            plots.append(DeformedMesh(title, modes.shapes, shape, COLORS[i % len(COLORS)]))
+            plots.append(
+                DeformedMesh(title, modes.shapes, shape, COLORS[i % len(COLORS)], modes.densities)
+            )
     return plots
 
 
@@ -94,13 +97,14 @@ class DeformedMesh:
     """A mode shape in the plane: the deformed mesh over the mesh at rest; a `Plot`.
 
     displacements: (n, 2), or (n, 1) for bars, drawn across them. The largest displacement
-    is drawn as AMPLITUDE of the longer side.
+    is drawn as AMPLITUDE of the longer side. densities: opacities of the cells, (k,).
     """
 
     title: str
     shapes: ModeShapes
     displacements: Array
     color: str
+    densities: Array | None = None
 
     __repr__ = short_repr
 
@@ -120,18 +124,19 @@ class DeformedMesh:
             )
         else:
             rest = PolyCollection(list(points[cells]), facecolors=look.FAINT, edgecolors=look.FAINT)
-            rest.set(alpha=0.6, linewidth=0.2, rasterized=True)
+            shown = np.ones(len(cells)) if self.densities is None else self.densities
+            rest.set(alpha=0.6 * shown, linewidth=0.2, rasterized=True)
             ax.add_collection(rest)
             moving = PolyCollection(
                 list(deformed[cells]), facecolors=self.color, edgecolors=self.color
             )
-            moving.set(alpha=0.75, linewidth=0.2, rasterized=True)
+            moving.set(alpha=0.8 * shown, linewidth=0.2, rasterized=True)
             ax.add_collection(moving)
         every = np.vstack([points, deformed])
         low, high = every.min(axis=0), every.max(axis=0)
         margin = 0.03 * side
         ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
-        ax.set_aspect("equal", adjustable="box", anchor="C")
+        ax.set_aspect("equal", adjustable="box", anchor="N")
         ax.set_axis_off()
 
     def _displacements(self) -> Array:
