@@ -349,7 +349,7 @@ def read_modes(directory: Path | str) -> Modes | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             shapes = (
                 ModeShapes(stored["points"], stored["cells"], stored["unknowns"])
                 if "points" in stored

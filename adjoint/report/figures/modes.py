@@ -123,14 +123,13 @@ class DeformedMesh:
                 )
             )
         else:
-            rest = PolyCollection(list(points[cells]), facecolors=look.FAINT, edgecolors=look.FAINT)
+            # Without edges: translucent edges would overlap, and draw a grid.
+            rest = PolyCollection(list(points[cells]), facecolors=look.FAINT, edgecolors="none")
             shown = np.ones(len(cells)) if self.densities is None else self.densities
-            rest.set(alpha=0.6 * shown, linewidth=0.2, rasterized=True)
+            rest.set(alpha=0.6 * shown, antialiased=False, rasterized=True)
             ax.add_collection(rest)
-            moving = PolyCollection(
-                list(deformed[cells]), facecolors=self.color, edgecolors=self.color
-            )
-            moving.set(alpha=0.8 * shown, linewidth=0.2, rasterized=True)
+            moving = PolyCollection(list(deformed[cells]), facecolors=self.color, edgecolors="none")
+            moving.set(alpha=0.8 * shown, antialiased=False, rasterized=True)
             ax.add_collection(moving)
         every = np.vstack([points, deformed])
         low, high = every.min(axis=0), every.max(axis=0)

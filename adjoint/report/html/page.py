@@ -139,7 +139,13 @@ def contents(run: Run, name: str, share: int) -> dict[str, object]:
 def _mode_panels(run: Run) -> list[Panel]:
     """Return the panels of eigenvalues and mode shapes; [] if no modes were kept."""
     return [
-        Panel(plot.title, partial(plot.draw, room=FRAME), f"{plot.title}.", legend=place == 0)
+        Panel(
+            plot.title,
+            partial(plot.draw, room=FRAME),
+            f"{plot.title}.",
+            ("mode", "in order") if place == 0 else (),
+            legend=place == 0,
+        )
         for place, plot in enumerate(mode_plots(run.modes))
     ]
 
