@@ -174,17 +174,17 @@ def more_modes(pencil: RealPencil, modes: HermitianModes, more: int) -> Hermitia
             "guard"
         )
     V, anchors = _with_phases(known(V))
-    phi = np.hstack([modes.vectors, V])
+    phi, M_phi = np.hstack([modes.vectors, V]), np.hstack([modes.M_vectors, pencil.apply_M(V)])
     return HermitianModes(
         modes.count,
         pencil.sigma,
         np.concatenate([modes.values, pencil.sigma + 1.0 / theta]),
         phi,
-        np.hstack([modes.M_vectors, pencil.apply_M(V)]),
+        M_phi,
         np.concatenate([modes.residuals, residuals]),
         np.concatenate([modes.roundings, pencil.roundings(V)]),
         np.concatenate([modes.anchors, anchors]),
-        pencil.complement(phi),
+        pencil.complement(phi, M_phi),
         modes.dense,
     )
 
@@ -194,7 +194,7 @@ def _searched(pencil: RealPencil, count: int, asked: int) -> tuple[Array, Array,
     V = _lanczos(pencil, None, asked)
     for i in range(ROUNDS):
         theta, V, residuals = _rayleigh_ritz(pencil, V)
-        known = pencil.complement(V)
+        known = pencil.complement(V, pencil.apply_M(V))
         missed = _largest_outside(pencil, known)
         last = pencil.rank(theta[asked - 1]) if theta.size >= asked else 0.0
         if not missed > last * (1.0 + LOSS):
@@ -320,16 +320,17 @@ def _ordered(
     ascending = np.argsort(values[:count], kind="stable")
     order = np.concatenate([ascending, np.arange(count, theta.size)])
     V, anchors = _with_phases(V[:, order])
+    M_V = pencil.apply_M(V)
     return HermitianModes(
         count,
         pencil.sigma,
         values[order],
         V,
-        pencil.apply_M(V),
+        M_V,
         residuals[order],
         pencil.roundings(V),
         anchors,
-        pencil.complement(V),
+        pencil.complement(V, M_V),
         dense,
     )
 

@@ -95,7 +95,7 @@ class RealPencil(Protocol):
     def scaled(self, phi: Array) -> Array:
         """Return multiples of vectors φ (φᴴWφ = 1), for which φᴴMφ = 1."""
 
-    def complement(self, phi: Array) -> Complement:
+    def complement(self, phi: Array, M_phi: Array) -> Complement:
         """Return the projector that removes eigenvectors φ (φᴴMφ = 1), selfadjoint in W."""
 
     def roundings(self, phi: Array) -> Array:
@@ -180,9 +180,9 @@ class Pencil:
         """Return φ."""
         return phi
 
-    def complement(self, phi: Array) -> Complement:
+    def complement(self, phi: Array, M_phi: Array) -> Complement:
         """Return the projector that removes φ (φᴴMφ = 1)."""
-        return Complement(phi, self.apply_M(phi))
+        return Complement(phi, M_phi)
 
     @cached_property
     def _moduli(self) -> tuple[sparse.csc_array, sparse.csc_array]:
@@ -353,7 +353,7 @@ class BucklingPencil:
         """Return φ / √(φᵀMφ)."""
         return np.asarray(phi / np.sqrt(column_dots(self.apply_M(phi), phi).real))
 
-    def complement(self, phi: Array) -> Complement:
+    def complement(self, phi: Array, M_phi: Array) -> Complement:
         """Return the projector that removes φ, by products with Kφ."""
         K_phi = self.apply_W(phi)
         sizes = np.sqrt(column_dots(K_phi, phi).real)

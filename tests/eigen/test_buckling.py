@@ -1,5 +1,6 @@
 """Linearized buckling: published loads, dense pencils, both adjoints, one factorization, errors."""
 
+import pickle
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -350,6 +351,56 @@ def test_bound_formulation_and_mode_tracker_take_buckling_problems() -> None:
     assert min(agreement) > 0.5
 
 
+@dataclass(frozen=True)
+class Areas:
+    """p = (a, a²): the stiffnesses along and across of beams with areas a."""
+
+    def __call__(self, x):
+        return np.concatenate([x, x**2])
+
+    def vjp(self, x, p_bar):
+        along, across = np.split(p_bar, 2)
+        return along + 2.0 * x * across
+
+    def jvp(self, x, x_dot):
+        return np.concatenate([x_dot, 2.0 * x * x_dot])
+
+
+def clamped_column(elements):
+    """A clamped column whose parameters are the stiffnesses along and across of its beams."""
+    m, h = elements, 1.0 / elements
+    Ke, S, Ge = beam_matrices(h, 1e4, 1.0)
+    axial = S.T @ S * (h / 1e4)
+    number = np.full((m + 1, 3), -1)
+    number[1:-1] = np.arange(3 * (m - 1)).reshape(-1, 3)
+    number[-1, 0] = 3 * (m - 1)
+    dofs = np.hstack([number[:-1], number[1:]])
+    along = adjoint.Part(adjoint.Elements(dofs, axial), slice(0, m))
+    across = adjoint.Part(adjoint.Elements(dofs, Ke - axial), slice(m, 2 * m))
+    load = np.zeros(3 * m - 2)
+    load[-1] = -1.0
+    linear = adjoint.LinearProblem(
+        adjoint.Combination([(1.0, along), (1.0, across)]), load, factorize=adjoint.cholesky
+    )
+    return LinearBuckling(linear, StressStiffness(dofs, S, Ge, slice(0, m)), 3)
+
+
+def test_the_strongest_clamped_column_is_the_published_one() -> None:
+    # Olhoff & Rasmussen (1977), Int. J. Solids Struct. 13, 605: a double load, 52.3563.
+    m = 120
+    problem = clamped_column(m)
+    bound = BoundFormulation(problem, Areas(), 2, 40.0)
+    volume = adjoint.optimize.LinearConstraint(np.full(m, 1.0 / m), 1.0)
+    mma = adjoint.optimize.MMA(
+        (*bound.constraints, bound.on_design(volume)), bound.bounds(adjoint.Bounds(0.02, 3.0), m)
+    )
+    stop = adjoint.Stopping(iterations=60, change=1e-4)
+    result = adjoint.minimize(bound, bound.start(np.ones(m)), mma, stop=stop)
+    values = problem.solve(Areas()(result.x[:-1])).values
+    assert values[1] / values[0] - 1.0 < 1e-3
+    assert abs(values[0] / 52.3563 - 1.0) < 3e-3
+
+
 # Errors -------------------------------------------------------------------------------------------
 
 
@@ -363,6 +414,15 @@ def test_a_load_without_buckling_is_named() -> None:
         loaded(column(200), -1.0).solve(np.ones(200))  # Lanczos' method.
     with pytest.raises(MissingEigenvalues, match="load factors were found, but count=9"):
         replace(column(4), count=9).solve(np.ones(4))
+
+
+def test_problems_go_through_pickles() -> None:
+    problem, x = plane(6, 3)
+    again = pickle.loads(pickle.dumps(problem))
+    p = DESIGN(x)
+    assert np.array_equal(again.solve(p).values, problem.solve(p).values)
+    with pytest.raises(TypeError):
+        pickle.dumps(problem.solve(p))
 
 
 def test_a_structure_that_is_not_stable_without_load_is_named() -> None:
