@@ -39,6 +39,15 @@ NEGLIGIBLE = 0.01
 a kink of f inside of a step, differences of opposite direction were observed with ratios
 from 0.03 on, and the error was up to 34 times the estimate."""
 
+ALIGNED = 0.7
+"""Smallest cosine of the angle between the two differences. The error of short steps is
+C h^q with one vector C. The differences of a chaotic trajectory have any direction."""
+
+SMALL_ERROR = 0.1
+"""Error relative to the gradient above which the steps are also divided by eight. A larger
+error may be right: a gradient that is zero for exact solutions is nothing but error. Two
+differences of a chaotic trajectory may fall by chance."""
+
 ACCEPTED = "Accepted: the error falls with the steps as expected."
 """The reason of an accepted estimate."""
 
@@ -60,8 +69,8 @@ class Limit:
     ratio : float
         Size of the next difference, relative to `first`.
     agree : bool
-        True if both differences have the same direction, or if the second difference is
-        negligible.
+        True if both differences have the same direction (the cosine of their angle is at
+        least ALIGNED), or if the second difference is negligible.
     """
 
     limit: Array
@@ -80,14 +89,15 @@ class Limit:
         first, second = measured(d, direction), measured(e, direction)
         along = dot(d, e) if direction is None else dot(d, direction) * dot(e, direction)
         ratio = second / first if first > 0.0 else 0.0
-        agree = bool(along >= 0.0 or ratio <= NEGLIGIBLE)
+        agree = bool(along >= ALIGNED * first * second or ratio <= NEGLIGIBLE)
         rest = np.copysign(ratio, along) if ratio <= FALLING else 0.0
         return cls(quarter + rest / (1.0 - rest) * e, first, ratio, agree)
 
-    def status(self, noise: float) -> tuple[AccuracyStatus, str]:
+    def status(self, noise: float, parts: int) -> tuple[AccuracyStatus, str]:
         """Return the status of the estimate, and a reason unless it is accepted.
 
-        noise: the errors of the solver and of rounding. The error may be larger than the
+        noise: the errors of the solver and of rounding. parts: number of parts of a step in
+        `half`, for the reason. The error may be larger than the
         number, for example than a gradient that is zero for exact solutions.
         """
         if self.agree and self.ratio <= FALLING and self.first > ABOVE * noise:
@@ -97,12 +107,14 @@ class Limit:
                 "Rounding: the error of the time steps is as small as the error of their solver, "
                 "or as rounding; its order of magnitude is known."
             )
+        turned = "" if self.agree else " in another direction"
         return AccuracyStatus.REFUSED, (
-            f"half steps change the gradient by {self.first:.1e}, and quarter steps by "
-            f"{self.ratio:.1e} of this change{'' if self.agree else ' in the opposite direction'}, "
+            f"steps divided by {parts} change the gradient by {self.first:.1e}, and steps divided "
+            f"by {2 * parts} by {self.ratio:.1e} of this change{turned}, "
             f"accepted is {FALLING} in the same direction. Usual causes: a jump or a kink of f "
-            "where no step ends (remedy: breaks=…), or long steps, whose error does not fall with "
-            "their length yet (remedy: a smaller rtol)."
+            "where no step ends (remedy: breaks=…); long steps, whose error does not fall with "
+            "their length yet (remedy: a smaller rtol); a chaotic trajectory (remedy: a shorter "
+            "interval)."
         )
 
 
@@ -121,7 +133,9 @@ def time_step_accuracy(
     """Return the estimate for a solution of time steps, by two or three more integrations.
 
     The steps are halved and quartered. With their gradients the estimate costs about 6
-    times as much as the value and the gradient (7 times for implicit methods).
+    times as much as the value and the gradient (7 times for implicit methods). Where the
+    error is above SMALL_ERROR of the gradient, the steps are also divided by eight, which
+    costs 8 times as much in addition.
 
     gradient: df/dx, (m_x,), as computed. pulled_back: the map from df/dp to df/dx.
     direction: v, (m_x,), to estimate |δg·v|; None for ‖δg‖₂.
@@ -140,9 +154,12 @@ def time_step_accuracy(
         (J_half, g_half), (J_quarter, g_quarter) = (
             evaluated(sharp.refined(parts)) for parts in (2, 4)
         )
+        of_g = Limit.of(g, g_half, g_quarter, direction)
+        finer = of_g
+        if not of_g.first <= SMALL_ERROR * measured(g_quarter, direction):
+            finer = Limit.of(g_half, g_quarter, evaluated(sharp.refined(8))[1], direction)
     except SolveError as error:
         return _refused(f"an integration by shorter steps failed: {error}", gradient, {})
-    of_g = Limit.of(g, g_half, g_quarter, direction)
     of_J = Limit.of(J, J_half, J_quarter, None)
     size = size_of(gradient) if direction is None else dot(np.abs(gradient), np.abs(direction))
     solver, rounding = measured(g - gradient, direction), ROUNDING * size
@@ -151,7 +168,11 @@ def time_step_accuracy(
         "solver": solver,
         "rounding": rounding,
     }
-    status, reason = of_g.status(solver + rounding)
+    status, reason = of_g.status(solver + rounding, 2)
+    if status is AccuracyStatus.ACCEPTED:
+        again, doubt = finer.status(solver + rounding, 4)
+        if again is AccuracyStatus.REFUSED:
+            status, reason = again, doubt
     if status is AccuracyStatus.REFUSED:
         return _refused(reason, gradient, parts, of_g.ratio)
     accepted = status is AccuracyStatus.ACCEPTED
@@ -179,7 +200,7 @@ def _value_error(found: Limit, value: float, sharp: float) -> tuple[float, float
     value, sharp: J as computed, and J by more accurate stages.
     """
     solver, rounding = abs(sharp - value), ROUNDING * abs(value)
-    status, _ = found.status(solver + rounding)
+    status, _ = found.status(solver + rounding, 2)
     if status is AccuracyStatus.REFUSED:
         return float("nan"), float("nan"), status
     if status is AccuracyStatus.ROUNDING:

@@ -156,4 +156,5 @@ def null_vectors(matrix: Equilibrated) -> tuple[Array, float]:
             block = np.linalg.qr(block)[0]
         _, sizes, vectors = np.linalg.svd(matrix.times(block), full_matrices=False)
         basis = block @ vectors[sizes <= 1.0 / SINGULAR].conj().T
-        return np.asarray(matrix.c[:, None] * basis), float(1.0 / sizes.min())
+        bound = 1.0 / abs(sizes.min())  # LAPACK may return -0.0.
+        return np.asarray(matrix.c[:, None] * basis), float(bound)

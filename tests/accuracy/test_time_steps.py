@@ -133,7 +133,10 @@ def test_jumps_and_kinks_inside_of_steps_are_not_underestimated(power):
     assert refused >= 6
 
 
-def test_chaotic_trajectory_is_refused():
+@pytest.mark.parametrize("end", [30.0, 33.0, 36.0, 40.0, 44.0])
+def test_chaotic_trajectory_is_refused(end):
+    """Differences of chaotic trajectories are random: some fall with the steps by chance."""
+
     def lorenz(t, u, p):
         return np.array(
             [p[0] * (u[1] - u[0]), u[0] * (p[1] - u[2]) - u[1], u[0] * u[1] - p[2] * u[2]]
@@ -141,14 +144,14 @@ def test_chaotic_trajectory_is_refused():
 
     field = adjoint.complex_step_field(lorenz, 3, 3)
     problem = adjoint.ODEProblem(
-        field, np.ones(3), (0.0, 40.0), method=adjoint.ode.Tsit5(), rtol=1e-3, atol=1e-3
+        field, np.ones(3), (0.0, end), method=adjoint.ode.Tsit5(), rtol=1e-3, atol=1e-3
     )
     point = adjoint.Reduced(problem, HalfSquares())(np.array([10.0, 28.0, 8.0 / 3.0]))
     accuracy = point.accuracy()
     assert accuracy.status is AccuracyStatus.REFUSED
     assert np.isnan(accuracy.gradient_error)
     assert np.isnan(accuracy.corrected_gradient).all()
-    assert "half steps change the gradient" in accuracy.reason
+    assert "change the gradient" in accuracy.reason
 
 
 @pytest.mark.parametrize("method", [adjoint.ode.ESDIRK4, adjoint.ode.Radau5])

@@ -391,14 +391,13 @@ def test_the_strongest_clamped_column_is_the_published_one() -> None:
     problem = clamped_column(m)
     bound = BoundFormulation(problem, Areas(), 2, 40.0)
     volume = adjoint.optimize.LinearConstraint(np.full(m, 1.0 / m), 1.0)
-    mma = adjoint.optimize.MMA(
-        (*bound.constraints, bound.on_design(volume)), bound.bounds(adjoint.Bounds(0.02, 3.0), m)
-    )
+    limits = (*bound.constraints, bound.on_design(volume))
+    mma = adjoint.optimize.MMA(limits, bound.bounds(adjoint.Bounds(0.02, 3.0), m), move=0.1)
     stop = adjoint.Stopping(iterations=60, change=1e-4)
     result = adjoint.minimize(bound, bound.start(np.ones(m)), mma, stop=stop)
     values = problem.solve(Areas()(result.x[:-1])).values
-    assert values[1] / values[0] - 1.0 < 1e-3
-    assert abs(values[0] / 52.3563 - 1.0) < 3e-3
+    assert values[1] / values[0] - 1.0 < 1e-4
+    assert 0.0 < 1.0 - values[0] / 52.3563 < 2e-3  # Beams of constant area are a bit weaker.
 
 
 # Errors -------------------------------------------------------------------------------------------

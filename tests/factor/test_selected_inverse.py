@@ -15,7 +15,7 @@ from adjoint.errors import (
 )
 from adjoint.factor.selected import supernodes
 from adjoint.factor.selected.cholesky import inverted_triangles, lower_entries
-from adjoint.factor.selected.hermitian import hermitian_entries
+from adjoint.factor.selected.hermitian import _known_supernodes, hermitian_entries
 from adjoint.factor.selected.supernodes import supernodes_of
 from adjoint.factor.selected.symbolic import closed, spread
 
@@ -126,7 +126,7 @@ def test_units_scale_the_inverse(unit, factorize):
     np.testing.assert_allclose(Z.toarray(), expected, rtol=1e-11)
 
 
-def test_one_factorization_and_two_verified_columns_are_counted():
+def test_one_factorization_and_four_verified_columns_are_counted():
     A = laplacian(12)
     f = factor.cholesky(A)
     with adjoint.counting() as counts:
@@ -135,7 +135,7 @@ def test_one_factorization_and_two_verified_columns_are_counted():
         f.selected_inverse()
         f.diagonal_of_inverse()
     assert (counts.numeric, counts.symbolic) == (0, 0)
-    assert counts.rhs == 2  # The verified columns.
+    assert counts.rhs == 4  # The verified columns.
 
 
 @pytest.mark.skipif(bool(factor.pardiso_cholesky.missing()), reason="Pardiso is not installed")
@@ -191,6 +191,41 @@ def test_entries_that_cancelled_are_put_back(monkeypatch):
     Z = A.copy()
     Z.data = lower_entries(known, whole.data)[known.place]
     assert scaled_error(Z, A) < 1e-13
+
+
+def test_maps_of_another_order_are_not_mixed(monkeypatch):
+    """The closed pattern of one order must not serve the supernodes of another order."""
+    monkeypatch.setattr(supernodes, "ALWAYS_MERGED", 0)
+    monkeypatch.setattr(supernodes, "MERGED", ((10, 0.0),))
+    first = np.array(
+        [
+            [1.0, 0, 0, 0, 0],
+            [1, 1, 0, 0, 0],
+            [1, 0, 1, 0, 0],
+            [0, 1, 1, 1.0, 0],
+            [0, 0, 0, 1, 1.0],
+        ]
+    )
+    A = canonical(first @ first.T)
+    natural, other = np.arange(5), np.array([3, 2, 1, 0, 4])
+    maps = {}
+
+    def error(A, order):
+        L = canonical(np.linalg.cholesky(A.toarray()[np.ix_(order, order)]).round(14))
+        known, L = _known_supernodes(maps, L, order, A)
+        Z = A.copy()
+        Z.data = lower_entries(known, L.data)[known.place]
+        return scaled_error(Z, A)
+
+    assert error(A, natural) < 1e-12  # An entry cancels.
+    B = A + sparse.diags_array([0.0, 0.3, 0.0, 0.7, 0.0])
+    assert error(canonical(B), other) < 1e-12
+    # Values with which an entry cancels in the other order.
+    c = A.toarray() + 2.0 * np.eye(5)
+    c[1, 2] = c[2, 1] = c[3, 1] * c[3, 2] / c[3, 3]
+    assert error(canonical(c), other) < 1e-12
+    assert error(canonical(B), natural) < 1e-12
+    assert error(A, natural) < 1e-12
 
 
 def test_superlu_leaves_out_entries_and_the_inverse_is_right():

@@ -19,6 +19,7 @@ import scipy.sparse as sparse
 
 from ...errors import NotPositiveDefinite, singular
 from ...typing import Array, Trans
+from ..backward_error import ACCEPT
 from ..direct import Direct
 from ..fork_safety import entering_threads
 from ..protocols import Analysis
@@ -113,7 +114,7 @@ class _Analysis04:
         from sksparse.cholmod import CholmodError, CholmodNotPositiveDefiniteError
 
         entering_threads(name)
-        A = with_indices(A, self.index)
+        A = with_indices(_real_diagonal(A), self.index)
         # A lock, because copies share one workspace of CHOLMOD.
         with self.lock, translating(CholmodError, name):
             try:
@@ -149,6 +150,25 @@ class _Analysis04:
             self.idle.append(factor)
 
 
+def _real_diagonal(A: sparse.csc_array) -> sparse.csc_array:
+    """Return A without imaginary parts on the diagonal that are rounding errors.
+
+    CHOLMOD finds a matrix indefinite whose diagonal is not real, although products such as
+    B Bᴴ have imaginary parts of 1e-16 there. Larger imaginary parts are kept.
+    """
+    if A.dtype.kind != "c":
+        return A
+    diagonal = A.diagonal()
+    wrong = (diagonal.imag != 0.0) & (np.abs(diagonal.imag) <= ACCEPT * np.abs(diagonal.real))
+    if not wrong.any():
+        return A
+    columns = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+    places = np.flatnonzero((A.indices == columns) & wrong[columns])
+    data = A.data.copy()
+    data[places] = data[places].real
+    return sparse.csc_array((data, A.indices, A.indptr), shape=A.shape)
+
+
 class _Factor05(Protocol):
     """Protocol for `sksparse.cholmod.CholeskyFactor` of version 0.5."""
 
@@ -178,7 +198,7 @@ class _Analysis05:
         with translating(CholmodError, name):
             factor = self.symbolic.copy()
             try:
-                factor.factorize(with_indices(A, self.index))
+                factor.factorize(with_indices(_real_diagonal(A), self.index))
             except CholmodNotPositiveDefiniteError as error:
                 raise _indefinite(name, factor.perm, _column(str(error))) from error
         if factor.rcond == 0.0:  # `solve` would raise an error.

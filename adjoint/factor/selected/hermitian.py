@@ -1,5 +1,7 @@
 """Selected inverse of a Hermitian positive definite matrix that has been factored."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sparse
 
@@ -14,7 +16,7 @@ from .superlu import factored_again
 from .supernodes import Supernodes, supernodes_of
 from .symbolic import closed, spread
 
-VERIFIED_COLUMNS = 2
+VERIFIED_COLUMNS = 4
 """Number of columns of the inverse that are compared with solves."""
 
 LARGEST_ERROR = 1e-6
@@ -22,7 +24,7 @@ LARGEST_ERROR = 1e-6
 
 
 def hermitian_entries(f: Factored) -> SelectedEntries:
-    """Return the entries of A⁻¹ on the pattern of A, verified by two columns.
+    """Return the entries of A⁻¹ on the pattern of A, verified by four columns.
 
     Raises NotPositiveDefinite if A has to be factored once more and is not positive
     definite, InaccurateSolve if a verified entry is wrong by more than 1e-6.
@@ -50,28 +52,36 @@ def hermitian_entries(f: Factored) -> SelectedEntries:
     return SelectedEntries(Z, Z, diagonal, 1.0, method, error)
 
 
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """The maps of one order of elimination; one object, since threads share the memory.
+
+    closed: the pattern by symbolic elimination, if entries of the first L had cancelled;
+    the supernodes are those of this pattern then.
+    """
+
+    supernodes: Supernodes
+    closed: sparse.csc_array | None
+
+
 def _known_supernodes(
     maps: dict[str, object], L: sparse.csc_array, order: Array, A: sparse.csc_array
 ) -> tuple[Supernodes, sparse.csc_array]:
     """Return the supernodes of L, from memory if its pattern is known, and L on their pattern."""
     known = maps.get("supernodes")
-    if isinstance(known, Supernodes) and known.matches(L, order):
-        return known, L
-    pattern = maps.get("closed")
-    if (
-        isinstance(known, Supernodes)
-        and isinstance(pattern, sparse.csc_array)
-        and np.array_equal(known.order, order)
-    ):
-        return known, spread(L, pattern)
+    if isinstance(known, _Maps):
+        if known.supernodes.matches(L, order):
+            return known.supernodes, L
+        if known.closed is not None and np.array_equal(known.supernodes.order, order):
+            return known.supernodes, spread(L, known.closed)
+    pattern = None
     try:
         new = supernodes_of(L, order, A)
     except KeyError:  # Entries that cancelled are missing in L.
         pattern = closed(A, order)
         L = spread(L, pattern)
         new = supernodes_of(L, order, A)
-        maps["closed"] = pattern
-    maps["supernodes"] = new
+    maps["supernodes"] = _Maps(new, pattern)
     return new, L
 
 

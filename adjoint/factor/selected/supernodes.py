@@ -15,6 +15,7 @@ on the multifrontal method, ACM Trans. Math. Softw. 15, 291.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import scipy.sparse as sparse
@@ -90,8 +91,7 @@ class Delivery:
 class Supernodes:
     """The supernodes of L, with P A Pᵀ = L Lᴴ, and where the entries of A lie in them.
 
-    counts, sums, parities: the number, the sum and the exclusive or of the row numbers
-    of each column of L, (n,), by which the pattern is recognized. order: P, (n,), as
+    digest: of the pattern of L, by which it is recognized. order: P, (n,), as
     A[order][:, order]. starts: first columns, (ns + 1,). heights: m, (ns,). panels:
     first entries of the panels within their chunks, (ns,). parent: (ns,), −1 for roots.
     relative: for each supernode, the positions of its rows below the triangle among the
@@ -103,9 +103,7 @@ class Supernodes:
     in P A Pᵀ lie above the diagonal.
     """
 
-    counts: Array
-    sums: Array
-    parities: Array
+    digest: bytes
     order: Array
     starts: list[int]
     heights: list[int]
@@ -123,25 +121,17 @@ class Supernodes:
 
     def matches(self, L: sparse.csc_array, order: Array) -> bool:
         """True if the maps are valid for a factor with this pattern and order."""
-        return np.array_equal(self.order, order) and all(
-            np.array_equal(known, found)
-            for known, found in zip(
-                (self.counts, self.sums, self.parities), _fingerprint(L), strict=True
-            )
+        return np.array_equal(self.order, order) and self.digest == _digest(L)
+
+
+def _digest(L: sparse.csc_array) -> bytes:
+    """Return a digest of the pattern of L. The pattern itself takes half of the memory of L."""
+    digest = sha256()
+    for part in (L.indptr, L.indices):
+        digest.update(
+            np.ascontiguousarray(part, dtype=np.int32 if L.nnz < 2**31 else np.int64).data
         )
-
-
-def _fingerprint(L: sparse.csc_array) -> tuple[Array, Array, Array]:
-    """Return the number, the sum and the exclusive or of the row numbers of each column, (n,).
-
-    L has no empty column. The pattern itself would take half of the memory of L.
-    """
-    first = L.indptr[:-1]
-    return (
-        np.diff(L.indptr),
-        np.add.reduceat(L.indices, first, dtype=np.int64),
-        np.bitwise_xor.reduceat(L.indices, first),
-    )
+    return digest.digest()
 
 
 def supernodes_of(L: sparse.csc_array, order: Array, A: sparse.csc_array) -> Supernodes:
@@ -229,7 +219,7 @@ def supernodes_of(L: sparse.csc_array, order: Array, A: sparse.csc_array) -> Sup
         for c in range(bounds.size - 1)
     )
     return Supernodes(
-        *_fingerprint(L),
+        _digest(L),
         order,
         [*starts.tolist(), n],
         heights.tolist(),
