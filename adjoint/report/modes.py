@@ -88,9 +88,22 @@ class ModeShapes:
             )
 
     def displacements(self, vectors: Array) -> Array:
-        """Return the displacements of the points, (n, d, k), of vectors (unknowns, k).
+        """Return the displacements of the points.
 
-        Raises ValueError if a number in `unknowns` is not a row of the vectors.
+        Parameters
+        ----------
+        vectors : (unknowns, k) array
+            Mode shapes, one per column.
+
+        Returns
+        -------
+        (n, d, k) array
+            The displacements; zero for fixed ones.
+
+        Raises
+        ------
+        ValueError
+            If a number in `unknowns` is not a row of the vectors.
         """
         unknowns = np.asarray(self.unknowns)
         if unknowns.max() >= len(vectors):
