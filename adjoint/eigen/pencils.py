@@ -297,9 +297,10 @@ class BucklingPencil:
     def causes(self) -> str:
         """Usual causes of residuals that are too large, for messages."""
         return (
-            "Usual cause: a load that mostly stretches, so that its positive load factors are far "
-            "above the negative ones. Remedy: a smaller count; the load factors of the opposite "
-            f"load: reversed_load=True. {LOOSE}"
+            "Usual causes: load factors of very different size, from a part that is nearly cut off "
+            "or a load that mostly stretches; an iterative solver with a loose tolerance. Remedy: "
+            "a smaller count, a direct factorizer; the load factors of the opposite load: "
+            "reversed_load=True"
         )
 
     @property
