@@ -51,8 +51,8 @@ class LinearBuckling(Portable):
     ----------
     prebuckling : LinearProblem
         K(p) u = b(p), with K real and symmetric positive definite, one load case, and a
-        factorizer that states this: `cholesky`. Unknowns with Dirichlet data are fixed
-        in the modes.
+        factorizer that states this: `cholesky`, or an accurate `cg`. Unknowns with
+        Dirichlet data are fixed in the modes.
     G : GeometricStiffness
         G(u, p), for example a `StressStiffness`.
     count : int

@@ -76,10 +76,9 @@ class StressStiffness(Portable):
     NonFinite
         If S or Ge contains nan or inf.
 
-    Examples
-    --------
-    A column of rods that rotate by (w₂ − w₁)/h, with springs against rotation: see
-    docs/guide/spectra.md.
+    Notes
+    -----
+    docs/guide/spectra.md has a column of beams, with one stress, the axial force.
     """
 
     dofs: Array

@@ -438,6 +438,21 @@ def test_other_factorizers_are_refused() -> None:
             other.solve(np.ones(8))
 
 
+def test_conjugate_gradients_serve_as_a_factorizer_if_they_are_accurate() -> None:
+    problem, x = plane(12, 4)
+    p = DESIGN(x)
+    reference = problem.solve(p).values
+
+    def by_cg(rtol):
+        factorize = adjoint.cg(adjoint.factor.jacobi(), rtol=rtol, adjoint_rtol=rtol)
+        linear = replace(problem.prebuckling, factorize=factorize)
+        return replace(problem, prebuckling=linear)
+
+    assert np.allclose(by_cg(1e-12).solve(p).values, reference, rtol=1e-9)
+    with pytest.raises((MissingEigenvalues, NotSymmetric)):
+        by_cg(1e-3).solve(p)
+
+
 @dataclass(frozen=True)
 class Wrong:
     """A geometric stiffness with a fault."""
