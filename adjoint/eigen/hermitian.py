@@ -18,6 +18,13 @@ from ..protocols import Matrix, Objective
 from ..steady.solution import SteadySolution
 from ..typing import Array
 from .cluster_blocks import GAUGE, RESOLUTION, ROTATION
+from .complex_equations import (
+    ComplexEigenEquations,
+    ComplexEigenResidual,
+    OfNormalized,
+    PencilInverse,
+    pencil,
+)
 from .deflated_cg import deflated_cg
 from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
 from .hermitian_modes import MORE, HermitianModes, more_modes
@@ -125,10 +132,12 @@ class HermitianEigenSolution(Local):
         """The backward errors of the solves so far, and the counts of all work."""
         return replace(self.pencil.inverse.evidence, counts=self._counts.copy())
 
-    def equations(self, objective: Objective) -> tuple[EigenEquations, OfVector]:
+    def equations(
+        self, objective: Objective
+    ) -> tuple[EigenEquations | ComplexEigenEquations, Objective]:
         """Return the eigenpairs as a solution of equations, for `Point.accuracy`.
 
-        See docs/math/accuracy.md, eqs. 342–345.
+        See docs/math/accuracy.md, eqs. 342–345, and 346–349 for complex pencils.
 
         Parameters
         ----------
@@ -137,14 +146,13 @@ class HermitianEigenSolution(Local):
 
         Returns
         -------
-        (EigenEquations, OfVector)
+        (SolutionOfEquations, Objective)
             The solution, and J as a function of its vector.
 
         Raises
         ------
         TypeError
-            If the eigenpairs are complex: their equations are not differentiable. Of a
-            buckling problem: the errors of u are not estimated.
+            Of a buckling problem: the errors of u are not estimated.
         RepeatedEigenvalue
             If an eigenvalue is multiple: its equations are singular.
         """
@@ -153,10 +161,6 @@ class HermitianEigenSolution(Local):
                 "accuracy: got the solution of a LinearBuckling problem, expected that of an "
                 "EigenProblem: the errors of the displacements u(p) are not estimated"
             )
-        if self.u.dtype.kind == "c":
-            raise TypeError(
-                "accuracy: got complex eigenpairs, expected those of a real symmetric pencil"
-            )
         k = self.values.size
         for cluster in self._multiple():
             raise RepeatedEigenvalue(
@@ -164,6 +168,20 @@ class HermitianEigenSolution(Local):
                 "errors of its eigenpairs cannot be estimated"
             )
         M_vectors = np.asarray(self.pencil.apply_M(self.vectors))
+        if self.u.dtype.kind == "c":
+            resolvent = PencilInverse(
+                self.vectors,
+                self.vectors,
+                M_vectors,
+                M_vectors,
+                lambda b, _: self._resolvent(b),
+                self.evidence,
+            )
+            complex_residual = ComplexEigenResidual(pencil(self.K, self.M), M_vectors)
+            return (
+                ComplexEigenEquations(flat(self.u), self.p, complex_residual, resolvent),
+                OfNormalized(objective, self._known.modes.anchors[:k], self.M),
+            )
         inverse = EigenInverse(self.vectors, M_vectors, self._resolvent, self.evidence)
         residual = EigenResidual(self.K, self.M, k)
         return EigenEquations(flat(self.u), self.p, residual, inverse), OfVector(objective, k)
