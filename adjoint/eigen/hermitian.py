@@ -15,6 +15,7 @@ from ..errors import CutCluster, KrylovStalled, NonFinite, NotSymmetric, Repeate
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
 from ..protocols import Matrix, Objective
+from ..steady.solution import SteadySolution
 from ..typing import Array
 from .cluster_blocks import GAUGE, RESOLUTION, ROTATION
 from .complex_equations import (
@@ -26,7 +27,8 @@ from .complex_equations import (
 )
 from .deflated_cg import deflated_cg
 from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
-from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
+from .hermitian_modes import MORE, HermitianModes, more_modes
+from .pencils import RealPencil
 
 Groups = Sequence[Sequence[int]]
 """Indices of modes whose common basis a cotangent does not depend on."""
@@ -68,8 +70,10 @@ class HermitianEigenSolution(Local):
         The parameters.
     K, M : Matrix
         K(p) and M(p).
-    pencil : Pencil
+    pencil : RealPencil
         The matrices at p, with the factors of K − σM (internal).
+    prebuckling : SteadySolution or None
+        The displacements u(p) of a `LinearBuckling` problem, whose M(p) is −G(u(p), p).
     """
 
     portable = "the problem and the parameters, and solve there"
@@ -78,9 +82,10 @@ class HermitianEigenSolution(Local):
     p: Array
     K: Matrix
     M: Matrix
-    pencil: Pencil
+    pencil: RealPencil
     _counts: Counts
     _known: _Known = field(repr=False)
+    prebuckling: SteadySolution | None = None
 
     def __repr__(self) -> str:
         return f"HermitianEigenSolution({self.values.size} eigenvalues, n = {self.pencil.n})"
@@ -146,9 +151,16 @@ class HermitianEigenSolution(Local):
 
         Raises
         ------
+        TypeError
+            Of a buckling problem: the errors of u are not estimated.
         RepeatedEigenvalue
             If an eigenvalue is multiple: its equations are singular.
         """
+        if self.prebuckling is not None:
+            raise TypeError(
+                "accuracy: got the solution of a LinearBuckling problem, expected that of an "
+                "EigenProblem: the errors of the displacements u(p) are not estimated"
+            )
         k = self.values.size
         for cluster in self._multiple():
             raise RepeatedEigenvalue(
@@ -397,7 +409,9 @@ class HermitianEigenSolution(Local):
         if V.shape[1] < V.shape[0]:
             P, shifts = modes.complement, values[owner] - pencil.sigma
             b = pencil.inverse.solve(rhs - MV @ along)
-            x, iterations = deflated_cg(pencil.inverse.solve, pencil.apply_M, P, shifts, b)
+            x, iterations = deflated_cg(
+                pencil.S, pencil.apply_W, P, shifts, b, pencil.most_iterations
+            )
             self._known.iterations = max(self._known.iterations, iterations)
             y = y + x
         return y
