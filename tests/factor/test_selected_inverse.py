@@ -193,6 +193,34 @@ def test_entries_that_cancelled_are_put_back(monkeypatch):
     assert scaled_error(Z, A) < 1e-13
 
 
+def error_by_factor(L):
+    """Return the error of the entries of (L Lᴴ)⁻¹ on the pattern of L Lᴴ, from L itself."""
+    A, lower = canonical(L @ L.conj().T), canonical(L)
+    known, lower = _known_supernodes({}, lower, np.arange(len(L)), A)
+    Z = A.copy()
+    Z.data = lower_entries(known, lower.data)[known.place]
+    Z.data[known.flipped] = Z.data[known.flipped].conj()
+    return scaled_error(Z, A)
+
+
+def test_columns_with_equal_counts_and_different_rows_are_not_one_supernode():
+    """An entry of the second column has cancelled; its count fits the first column's rows."""
+    L = [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [0, 1, 1, 1, 1]]
+    assert error_by_factor(np.array(L, dtype=float)) < 1e-13
+
+
+@pytest.mark.parametrize("phases", [False, True])
+def test_inverses_are_right_for_all_patterns_of_cancelled_entries(phases):
+    random = np.random.default_rng(3)
+    for _ in range(300):
+        n = int(random.integers(4, 9))
+        chosen = np.tril(random.random((n, n)) < 0.6, -1)
+        L = chosen * random.choice([-1.0, 1.0, 2.0], (n, n)) + np.eye(n)
+        if phases:
+            L = np.where(chosen, L * random.choice([1.0, 1.0j], (n, n)), L)
+        assert error_by_factor(L) < 1e-9
+
+
 def test_maps_of_another_order_are_not_mixed(monkeypatch):
     """The closed pattern of one order must not serve the supernodes of another order."""
     monkeypatch.setattr(supernodes, "ALWAYS_MERGED", 0)
