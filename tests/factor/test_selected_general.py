@@ -224,6 +224,19 @@ def test_a_wrong_inverse_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         lu(advection(8, 0.5)).selected_inverse()
 
 
+@pytest.mark.parametrize("where", [7, 100, 150])
+def test_a_single_wrong_entry_is_refused(where: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoiled(known, lower, upper):  # type: ignore[no-untyped-def]
+        below, above = recurrence(known, lower, upper)
+        above[where] += 1e-4 * np.abs(above).max()
+        return below, above
+
+    recurrence = general.entries_of_inverse
+    monkeypatch.setattr(general, "entries_of_inverse", spoiled)
+    with pytest.raises(InaccurateSolve, match="differ by"):
+        lu(advection(8, 0.5)).selected_inverse()
+
+
 def test_nan_in_the_recurrence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoiled(known, lower, upper):  # type: ignore[no-untyped-def]
         below, above = recurrence(known, lower, upper)

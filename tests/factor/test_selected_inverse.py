@@ -13,7 +13,7 @@ from adjoint.errors import (
     SingularMatrix,
     SolveError,
 )
-from adjoint.factor.selected import supernodes
+from adjoint.factor.selected import hermitian, supernodes
 from adjoint.factor.selected.cholesky import inverted_triangles, lower_entries
 from adjoint.factor.selected.hermitian import _known_supernodes, hermitian_entries
 from adjoint.factor.selected.supernodes import supernodes_of
@@ -295,6 +295,63 @@ def test_a_wrong_entry_is_refused():
 
     with pytest.raises(InaccurateSolve, match="differ by 2"):
         hermitian_entries(Factored())
+
+
+class Natural:
+    """A matrix with factors that export a Cholesky factor in the natural order."""
+
+    def __init__(self, A, L):
+        f = factor.cholesky(A)
+        self.A, self.name, self.symmetry, self.solve = f.A, f.name, f.symmetry, f.solve
+        self.factors, self.backend, self.maps = self, "natural order", {}
+        self.L = L
+
+    def lower(self):
+        return self.L, np.arange(self.A.shape[0])
+
+
+def test_the_certificate_sees_a_wrong_block_far_from_the_worst_columns(monkeypatch):
+    """An entry of L that cancelled is missing, and columns are joined by their counts alone."""
+
+    def joined_by_counts(L):
+        counts = np.diff(L.indptr).astype(np.int64)
+        after = np.arange(1, L.shape[0])
+        joined = (supernodes.parents(L)[:-1] == after) & (counts[:-1] == counts[1:] + 1)
+        starts = np.flatnonzero(np.append(True, ~joined))
+        return starts, supernodes._Rows(counts[starts])
+
+    small = [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [0, 1, 1, 1, 1]]
+    rod = np.eye(40) - 0.999 * np.eye(40, k=-1)  # Its unknowns determine each other almost.
+    L = canonical(sparse.block_diag([rod, np.array(small, dtype=float), rod]).toarray())
+    A = canonical(L @ L.T)
+    monkeypatch.setattr(supernodes, "_fundamental", joined_by_counts)
+    known, lower = _known_supernodes({}, L, np.arange(85), A)
+    wrong = lower_entries(known, lower.data)[known.place]
+    assert scaled_error(sparse.csc_array((wrong, A.indices, A.indptr)), A) > 0.1
+    with pytest.raises(InaccurateSolve, match="differ by"):
+        hermitian_entries(Natural(A, L))
+
+
+@pytest.mark.parametrize("factorize", FACTORIZERS, ids=str)
+def test_two_wrong_entries_that_leave_the_trace_are_refused(factorize, monkeypatch):
+    A = laplacian(12)
+    f = factorize(A)
+    Z = f.selected_inverse()
+    place = np.flatnonzero(Z.indices > np.repeat(np.arange(A.shape[0]), np.diff(Z.indptr)))
+    for k, j in np.random.default_rng(0).choice(place, (5, 2), replace=False):
+
+        def wrong(known, data, chosen=(k, j)):
+            result = lower_entries(known, data)
+            first, second = known.place[list(chosen)]
+            change = 1e-4 * abs(result[first])
+            result[first] += change
+            result[second] -= change * A.data[chosen[0]] / A.data[chosen[1]]
+            return result
+
+        monkeypatch.setattr(hermitian, "lower_entries", wrong)
+        with pytest.raises(InaccurateSolve, match="differ by"):
+            hermitian_entries(factorize(A))
+        monkeypatch.undo()
 
 
 def test_traces_with_other_matrices():

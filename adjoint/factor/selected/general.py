@@ -17,7 +17,7 @@ from ...typing import Array
 from ..backward_error import equilibrate
 from ..counts import phase
 from ..csc import columns_of
-from .certificate import VERIFIED, largest_error
+from .certificate import VERIFIED, largest_error, violations
 from .closed_pattern import ClosedPattern, closed_pattern
 from .entries import SelectedEntries
 from .factored import Factored
@@ -91,7 +91,7 @@ class _Attempt:
 
 
 def general_entries(f: Factored) -> SelectedEntries:
-    """Return the entries of A⁻¹ on the pattern of A, verified by four columns and four rows.
+    """Return the entries of A⁻¹ on the pattern of A, verified by five columns and five rows.
 
     Raises SingularMatrix if A is singular, InaccurateSolve if the verified entries are wrong by
     more than 1e-6 for all orders of pivots, SelectedInverseTooLarge if the closed pattern has
@@ -204,7 +204,13 @@ def _entries(
         values *= r[maps.pattern.indices]
         values *= c[columns_of(maps.pattern)]
     Z = sparse.csc_array((values, maps.pattern.indices, maps.pattern.indptr), shape=A.shape)
-    error = largest_error(f, Z, maps.p[worst], maps.q[worst], scaling)
+    with np.errstate(all="ignore"):
+        products = A.data * values[maps.entries]  # a_ij (A⁻¹)_ji
+        column = np.argmax(violations(products, A.indices, A.shape[0]))
+        row = np.argmax(violations(products, columns_of(A), A.shape[0]))
+    error = largest_error(
+        f, Z, np.append(maps.p[worst], column), np.append(maps.q[worst], row), scaling
+    )
     return SelectedEntries(
         _on_pattern(A, values[maps.entries].conj()),
         _on_pattern(A, values[maps.transposed]),

@@ -8,7 +8,9 @@ import scipy.sparse as sparse
 from ...errors import InaccurateSolve
 from ...typing import Array
 from ..counts import phase
+from ..csc import columns_of
 from ..protocols import ReadableCholesky
+from .certificate import violations
 from .cholesky import lower_entries
 from .entries import SelectedEntries
 from .factored import Factored
@@ -88,12 +90,17 @@ def _known_supernodes(
 def _verified(f: Factored, Z: sparse.csc_array, diagonal: Array) -> float:
     """Compare columns of Z with verified solves, and return the largest error.
 
-    The columns are those with the largest a_jj z_jj, which is 1 for a diagonal A and
-    large for unknowns that the others determine almost completely.
+    The columns are the two that violate (A Z)_jj = 1 most, and those with the largest
+    a_jj z_jj, which is 1 for a diagonal A and large for unknowns that the others
+    determine almost completely.
     """
     A, n = f.A, f.A.shape[0]
-    inflation = A.diagonal().real * diagonal
-    columns = np.argsort(-inflation, kind="stable")[:VERIFIED_COLUMNS]
+    with np.errstate(all="ignore"):
+        violated = violations(A.data * Z.data.conj(), columns_of(A), n)
+        inflation = A.diagonal().real * diagonal
+    columns = np.argsort(-violated, kind="stable")[:2]
+    others = np.argsort(-inflation, kind="stable")[:VERIFIED_COLUMNS]
+    columns = np.append(columns, others[~np.isin(others, columns)])[:VERIFIED_COLUMNS]
     units = np.zeros((n, columns.size), A.dtype)
     units[columns, np.arange(columns.size)] = 1.0
     exact = f.solve(units)
