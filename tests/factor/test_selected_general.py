@@ -142,6 +142,19 @@ def test_unstable_pivots_on_the_diagonal_are_replaced() -> None:
     assert lu(MATRICES["saddle point, −1e-8"]()).selected.method.endswith("matched")
 
 
+def test_the_order_of_pivots_that_was_stable_is_tried_first() -> None:
+    general.memory.patterns.clear()
+    A = MATRICES["saddle point, −1e-8"]()
+    numbers = []
+    for factor in (1.0, 1.001, 1.002):
+        f = lu(sparse.csc_array(A * factor))
+        f.examine()
+        with adjoint.counting() as counts:
+            assert_selected(f, f.A, 1e-9)
+        numbers.append(counts.numeric)
+    assert numbers == [2, 1, 1]
+
+
 def test_threshold_pivots_on_the_closed_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last choice is right for all matrices: its pattern is closed."""
     attempt = general._attempt

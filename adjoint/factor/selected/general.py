@@ -104,7 +104,10 @@ def general_entries(f: Factored) -> SelectedEntries:
     )
     best: SelectedEntries | None = None
     refused: SelectedInverseTooLarge | None = None
-    for choice in ("diagonal", "matched", "threshold"):
+    # Where the diagonal was unstable for an earlier matrix of the pattern, it comes second.
+    again = memory.find(A, "matched") is not None
+    choices = ("matched", "diagonal") if again else ("diagonal", "matched")
+    for choice in (*choices, "threshold"):
         try:
             attempt = _attempt(scaled, choice, f.name, last=choice == "threshold")
         except SelectedInverseTooLarge as error:
