@@ -135,7 +135,7 @@ def test_one_factorization_and_four_verified_columns_are_counted():
         f.selected_inverse()
         f.diagonal_of_inverse()
     assert (counts.numeric, counts.symbolic) == (0, 0)
-    assert counts.rhs == 4  # The verified columns.
+    assert counts.rhs == 8  # The verified columns, refined.
 
 
 @pytest.mark.skipif(bool(factor.pardiso_cholesky.missing()), reason="Pardiso is not installed")
@@ -256,6 +256,12 @@ def test_maps_of_another_order_are_not_mixed(monkeypatch):
     assert error(A, natural) < 1e-12
 
 
+def test_a_zero_that_is_stored_on_one_side_is_in_the_closed_pattern():
+    for i, j in ((0, 2), (2, 0)):
+        A = sparse.csc_array((np.ones(4), ([0, 1, 2, i], [0, 1, 2, j])), shape=(3, 3))
+        assert closed(A, np.arange(3)).nnz == 4
+
+
 def test_superlu_leaves_out_entries_and_the_inverse_is_right():
     L = np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1.0]])
     A = canonical(sparse.block_diag([L @ L.T] * 5))
@@ -290,7 +296,8 @@ def test_a_wrong_entry_is_refused():
             return L, order
 
     class Factored:
-        A, name, symmetry, solve = f.A, f.name, f.symmetry, f.solve
+        A, name, symmetry = f.A, f.name, f.symmetry
+        solve, unverified = f.solve, f.unverified
         factors = Wrong()
 
     with pytest.raises(InaccurateSolve, match="differ by 2"):
@@ -302,7 +309,8 @@ class Natural:
 
     def __init__(self, A, L):
         f = factor.cholesky(A)
-        self.A, self.name, self.symmetry, self.solve = f.A, f.name, f.symmetry, f.solve
+        self.A, self.name, self.symmetry = f.A, f.name, f.symmetry
+        self.solve, self.unverified = f.solve, f.unverified
         self.factors, self.backend, self.maps = self, "natural order", {}
         self.L = L
 
@@ -330,6 +338,22 @@ def test_the_certificate_sees_a_wrong_block_far_from_the_worst_columns(monkeypat
     assert scaled_error(sparse.csc_array((wrong, A.indices, A.indptr)), A) > 0.1
     with pytest.raises(InaccurateSolve, match="differ by"):
         hermitian_entries(Natural(A, L))
+
+
+@pytest.mark.parametrize("factorize", FACTORIZERS, ids=str)
+@pytest.mark.parametrize("distance", [1e-4, 1e-6, 1e-8])
+def test_the_error_of_ill_conditioned_matrices_is_reported(factorize, distance):
+    """The pencil K − (1 − d) μ I; d is of the size of 1 / condition."""
+    g = 8
+    line = 2.0 - 2.0 * np.cos(np.pi * np.arange(1, g + 1) / (g + 1))
+    values = np.add.outer(line, line).ravel()
+    shift = values.min() * (1.0 - distance)
+    A = canonical(laplacian(g) - shift * sparse.eye_array(g * g))
+    exact = (1.0 / (values - shift)).sum()
+    f = factorize(A)
+    error = abs(f.diagonal_of_inverse().sum() / exact - 1.0)
+    assert f.selected.error > 1e-17 / distance  # Without refinement: 1e-15.
+    assert error < 1e-14 / distance
 
 
 @pytest.mark.parametrize("factorize", FACTORIZERS, ids=str)
