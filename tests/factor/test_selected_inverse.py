@@ -1,5 +1,7 @@
 """Selected inverses of positive definite matrices: against dense inverses and exact counts."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
@@ -376,6 +378,25 @@ def test_two_wrong_entries_that_leave_the_trace_are_refused(factorize, monkeypat
         with pytest.raises(InaccurateSolve, match="differ by"):
             hermitian_entries(factorize(A))
         monkeypatch.undo()
+
+
+@pytest.mark.skipif(bool(factor.cholmod.missing()), reason="CHOLMOD is not installed")
+def test_the_memory_of_numpy_is_at_most_twice_that_of_the_factor():
+    """NumPy's arrays at their peak, beside L with its indices, which CHOLMOD allocates."""
+    A = laplacian(150) + sparse.eye_array(150**2)
+    factor.cholmod(canonical(A)).selected_inverse()  # With the maps of the pattern.
+    f = factor.cholmod(canonical(A))
+    f.examine()
+    L, _ = f.factors.lower()
+    size = L.data.nbytes + L.indices.nbytes
+    del L
+    tracemalloc.start()
+    try:
+        f.selected_inverse()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 2.0 * size
 
 
 def test_traces_with_other_matrices():

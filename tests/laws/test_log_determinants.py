@@ -120,7 +120,7 @@ def test_estimated_products_are_within_their_standard_errors(name):
 
 @every_case
 def test_an_objective_plus_the_determinant_has_the_sum_of_the_derivatives(name):
-    g, point, f = case(name)
+    _, point, f = case(name)
     plus = PlusLogDeterminant(f, -0.7)
     both, alone = plus(point.x), f(point.x)
     value, gradient = alone.value - 0.7 * point.value, alone.gradient - 0.7 * point.gradient
