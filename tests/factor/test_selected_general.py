@@ -263,10 +263,17 @@ def test_nan_in_the_recurrence_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_fill_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(general, "FILL", 0.5)
+    monkeypatch.setattr(general, "SMALL", 0)
     A = advection(9, 0.25)
     A.data = A.data + 1.0
     with pytest.raises(SelectedInverseTooLarge, match="closed pattern"):
         lu(sparse.csc_array(sparse.block_diag([A, sparse.eye_array(1)]))).selected_inverse()
+
+
+def test_small_closed_patterns_are_never_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(general, "FILL", 0.5)
+    A = advection(9, 0.25)
+    assert_selected(lu(A), A, 1e-12)
 
 
 def test_entries_that_cancelled_are_put_back() -> None:

@@ -36,6 +36,9 @@ ACCEPTED = 1e-6
 FILL = 8.0
 """Largest number of entries of the closed pattern, relative to those of L and U."""
 
+SMALL = 1 << 20
+"""Number of entries up to which a closed pattern is never too large: 8 MB."""
+
 THRESHOLD = 0.01
 """Least size of a pivot, relative to its column, where the diagonal is unstable."""
 
@@ -95,7 +98,7 @@ def general_entries(f: Factored) -> SelectedEntries:
 
     Raises SingularMatrix if A is singular, InaccurateSolve if the verified entries are wrong by
     more than 1e-6 for all orders of pivots, SelectedInverseTooLarge if the closed pattern has
-    more than 8 times the entries of L and U.
+    more than 10⁶ entries and more than 8 times those of a triangular factor.
     """
     A = f.A
     r, c = scaling = _scales(A)
@@ -175,7 +178,8 @@ def _attempt(A: sparse.csc_array, choice: str, name: str, last: bool) -> _Attemp
         return None
     with phase("gradient"):
         p, q = matching[np.argsort(lu.perm_r)], np.argsort(lu.perm_c)
-        maps, at = closed_pattern(A, p, q, matching, FILL * (lu.L.nnz + lu.U.nnz) / 2, name)
+        most = max(SMALL, FILL * (lu.L.nnz + lu.U.nnz) / 2)
+        maps, at = closed_pattern(A, p, q, matching, most, name)
         if choice != "threshold" and np.array_equal(lu.perm_r, lu.perm_c):
             memory.keep(A, choice, maps)
         lower, upper = maps.spread(lu.L, lu.U, at)
