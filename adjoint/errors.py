@@ -34,7 +34,8 @@ The tree of the classes, each class with its meaning:
     │       ├── DefectiveEigenvalue  eigenvectors of a cluster are linearly dependent
     │       ├── IllConditionedEigenvalue  left and right eigenpairs do not agree
     │       ├── NegativeEigenvalue   a root or logarithm meets the negative real axis
-    │       └── MissingEigenvalues   the search missed eigenvalues, or did not converge
+    │       ├── MissingEigenvalues   the search missed eigenvalues, or did not converge
+    │       └── NoPositiveLoadFactor the load of a buckling problem does not make it buckle
     ├── WrongGradient                the gradient is not the derivative of f
     └── RestartError                 a restart file is damaged, or of another run
     ValueError
@@ -70,6 +71,7 @@ __all__ = [
     "NonFinite",
     "NonFiniteField",
     "NonFiniteResidual",
+    "NoPositiveLoadFactor",
     "NotComplexSafe",
     "NotPositiveDefinite",
     "NotSymmetric",
@@ -440,6 +442,10 @@ class NegativeEigenvalue(EigenError):
 
 class MissingEigenvalues(EigenError):
     """The search missed eigenvalues between the shift and the last one, or did not converge."""
+
+
+class NoPositiveLoadFactor(EigenError):
+    """A buckling problem has no positive load factor: its load is zero, or stretches only."""
 
 
 class WrongGradient(RuntimeError):

@@ -98,7 +98,7 @@ def accuracy_of(
         raise TypeError(
             f"accuracy: got a solution of type {type(solution).__name__}, expected the solution of "
             "equations R(u, p) = 0, such as those of LinearProblem and NonlinearProblem, "
-            "eigenpairs of a real symmetric pencil, or a trajectory of an ODEProblem"
+            "eigenpairs, or a trajectory of an ODEProblem"
         )
     return _of_equations(
         solution, objective, gradient, lambda u_bar: adjoint_state(), pulled_back, measure

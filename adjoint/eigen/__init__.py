@@ -1,6 +1,7 @@
-"""Eigenproblems K(p) φ = μ M(p) φ: eigenvalues, eigenvectors and their exact derivatives."""
+"""Eigenproblems K(p) φ = μ M(p) φ and buckling: eigenpairs and their exact derivatives."""
 
 from .bound_formulation import BoundFormulation
+from .buckling import LinearBuckling
 from .eigen_matrix import (
     AnalyticFunction,
     AnalyticSum,
@@ -11,6 +12,7 @@ from .eigen_matrix import (
     simple_pole,
 )
 from .general import GeneralEigenSolution
+from .geometric_stiffness import GeometricStiffness, GeometricStiffnessWithHvp, StressStiffness
 from .hermitian import HermitianEigenSolution
 from .mode_tracking import ModeTracker, TrackedModes, mac
 from .nonlinear import NonlinearEigenProblem
@@ -41,7 +43,10 @@ __all__ = [
     "EigenvalueSmoothMin",
     "EigenvalueSum",
     "GeneralEigenSolution",
+    "GeometricStiffness",
+    "GeometricStiffnessWithHvp",
     "HermitianEigenSolution",
+    "LinearBuckling",
     "LogSumExp",
     "ModeShape",
     "ModeTracker",
@@ -50,6 +55,7 @@ __all__ = [
     "PNorm",
     "Projector",
     "SpectralFunction",
+    "StressStiffness",
     "TrackedModes",
     "exponential",
     "mac",

@@ -16,10 +16,18 @@ from ..errors import DefectiveEigenvalue, NonFinite, RepeatedEigenvalue
 from ..factor.backward_error import product
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
-from ..protocols import Inverse, Matrix
-from ..typing import Array
+from ..protocols import Inverse, Matrix, Objective
+from ..typing import Array, Trans
 from .biorthogonal import Modes
 from .cluster_blocks import GAUGE, ROTATION, ascending, cotangent_of_block
+from .complex_equations import (
+    ComplexEigenEquations,
+    ComplexEigenResidual,
+    OfNormalized,
+    PencilInverse,
+    pencil,
+)
+from .equations import flat
 from .resolvent import Resolvent, Side
 
 
@@ -111,6 +119,46 @@ class GeneralEigenSolution(Local):
     def evidence(self) -> Evidence:
         """The backward errors of the solves so far, and the counts of all work."""
         return replace(self.inverse.evidence, counts=self._counts.copy())
+
+    def equations(self, objective: Objective) -> tuple[ComplexEigenEquations, OfNormalized]:
+        """Return the eigenpairs as a solution of equations, for `Point.accuracy`.
+
+        See docs/math/accuracy.md, eqs. 346–349.
+
+        Parameters
+        ----------
+        objective : Objective
+            J, a function of the packed state.
+
+        Returns
+        -------
+        (ComplexEigenEquations, OfNormalized)
+            The solution, and J as a function of its vector.
+
+        Raises
+        ------
+        RepeatedEigenvalue
+            If an eigenvalue is multiple: its equations are singular.
+        """
+        for block, _ in self._multiple():
+            mu = ", ".join(f"{self.values[i]:.12g}" for i in block)
+            raise RepeatedEigenvalue(
+                f"the equations of the cluster {block} ({mu}) are singular, so that errors of its "
+                "eigenpairs cannot be estimated"
+            )
+        phi = self.vectors
+        M_phi = np.asarray(product(self._matrices[1], phi, "N"))
+        inverse = PencilInverse(phi, self.left, M_phi, phi, self._solved, self.evidence)
+        residual = ComplexEigenResidual(pencil(self.K, self.M), phi)
+        anchors = self.modes.anchors[: self.modes.count]
+        return (
+            ComplexEigenEquations(flat(self.u), self.p, residual, inverse),
+            OfNormalized(objective, anchors),
+        )
+
+    def _solved(self, rhs: Array, trans: Trans) -> Array:
+        """Return `_resolvent` for the names of factorizers; rhs: (n, k, j)."""
+        return self._resolvent(rhs.astype(complex), "N" if trans == "N" else "H")
 
     # First derivatives ------------------------------------------------------------------------
 

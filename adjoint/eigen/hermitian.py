@@ -15,11 +15,20 @@ from ..errors import CutCluster, KrylovStalled, NonFinite, NotSymmetric, Repeate
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
 from ..protocols import Matrix, Objective
+from ..steady.solution import SteadySolution
 from ..typing import Array
 from .cluster_blocks import GAUGE, RESOLUTION, ROTATION
+from .complex_equations import (
+    ComplexEigenEquations,
+    ComplexEigenResidual,
+    OfNormalized,
+    PencilInverse,
+    pencil,
+)
 from .deflated_cg import deflated_cg
 from .equations import EigenEquations, EigenInverse, EigenResidual, OfVector, flat
-from .hermitian_modes import MORE, HermitianModes, Pencil, more_modes
+from .hermitian_modes import MORE, HermitianModes, more_modes
+from .pencils import RealPencil
 
 Groups = Sequence[Sequence[int]]
 """Indices of modes whose common basis a cotangent does not depend on."""
@@ -61,8 +70,10 @@ class HermitianEigenSolution(Local):
         The parameters.
     K, M : Matrix
         K(p) and M(p).
-    pencil : Pencil
+    pencil : RealPencil
         The matrices at p, with the factors of K − σM (internal).
+    prebuckling : SteadySolution or None
+        The displacements u(p) of a `LinearBuckling` problem, whose M(p) is −G(u(p), p).
     """
 
     portable = "the problem and the parameters, and solve there"
@@ -71,9 +82,10 @@ class HermitianEigenSolution(Local):
     p: Array
     K: Matrix
     M: Matrix
-    pencil: Pencil
+    pencil: RealPencil
     _counts: Counts
     _known: _Known = field(repr=False)
+    prebuckling: SteadySolution | None = None
 
     def __repr__(self) -> str:
         return f"HermitianEigenSolution({self.values.size} eigenvalues, n = {self.pencil.n})"
@@ -120,10 +132,12 @@ class HermitianEigenSolution(Local):
         """The backward errors of the solves so far, and the counts of all work."""
         return replace(self.pencil.inverse.evidence, counts=self._counts.copy())
 
-    def equations(self, objective: Objective) -> tuple[EigenEquations, OfVector]:
+    def equations(
+        self, objective: Objective
+    ) -> tuple[EigenEquations | ComplexEigenEquations, Objective]:
         """Return the eigenpairs as a solution of equations, for `Point.accuracy`.
 
-        See docs/math/accuracy.md, eqs. 342–345.
+        See docs/math/accuracy.md, eqs. 342–345, and 346–349 for complex pencils.
 
         Parameters
         ----------
@@ -132,19 +146,20 @@ class HermitianEigenSolution(Local):
 
         Returns
         -------
-        (EigenEquations, OfVector)
+        (SolutionOfEquations, Objective)
             The solution, and J as a function of its vector.
 
         Raises
         ------
         TypeError
-            If the eigenpairs are complex: their equations are not differentiable.
+            Of a buckling problem: the errors of u are not estimated.
         RepeatedEigenvalue
             If an eigenvalue is multiple: its equations are singular.
         """
-        if self.u.dtype.kind == "c":
+        if self.prebuckling is not None:
             raise TypeError(
-                "accuracy: got complex eigenpairs, expected those of a real symmetric pencil"
+                "accuracy: got the solution of a LinearBuckling problem, expected that of an "
+                "EigenProblem: the errors of the displacements u(p) are not estimated"
             )
         k = self.values.size
         for cluster in self._multiple():
@@ -153,6 +168,20 @@ class HermitianEigenSolution(Local):
                 "errors of its eigenpairs cannot be estimated"
             )
         M_vectors = np.asarray(self.pencil.apply_M(self.vectors))
+        if self.u.dtype.kind == "c":
+            resolvent = PencilInverse(
+                self.vectors,
+                self.vectors,
+                M_vectors,
+                M_vectors,
+                lambda b, _: self._resolvent(b),
+                self.evidence,
+            )
+            complex_residual = ComplexEigenResidual(pencil(self.K, self.M), M_vectors)
+            return (
+                ComplexEigenEquations(flat(self.u), self.p, complex_residual, resolvent),
+                OfNormalized(objective, self._known.modes.anchors[:k], self.M),
+            )
         inverse = EigenInverse(self.vectors, M_vectors, self._resolvent, self.evidence)
         residual = EigenResidual(self.K, self.M, k)
         return EigenEquations(flat(self.u), self.p, residual, inverse), OfVector(objective, k)
@@ -380,7 +409,9 @@ class HermitianEigenSolution(Local):
         if V.shape[1] < V.shape[0]:
             P, shifts = modes.complement, values[owner] - pencil.sigma
             b = pencil.inverse.solve(rhs - MV @ along)
-            x, iterations = deflated_cg(pencil.inverse.solve, pencil.apply_M, P, shifts, b)
+            x, iterations = deflated_cg(
+                pencil.S, pencil.apply_W, P, shifts, b, pencil.most_iterations
+            )
             self._known.iterations = max(self._known.iterations, iterations)
             y = y + x
         return y

@@ -1,6 +1,6 @@
-"""Eigenpairs of a Hermitian pencil with positive semidefinite M, by Lanczos' method.
+"""Eigenpairs of a pencil with real eigenvalues, by Lanczos' method.
 
-S = (K − σM)⁻¹ M has the eigenvalues θ = 1/(μ − σ) and is selfadjoint in vᴴ M w. One
+S = (K − σM)⁻¹ M has the eigenvalues θ = 1/(μ − σ) and is selfadjoint in vᴴ W w. One
 factorization of K − σM serves all searches (docs/math/spectra.md, eqs. 200–203).
 """
 
@@ -9,16 +9,14 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse as sparse
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
 from .._numerics import column_dots
-from ..errors import MissingEigenvalues, NotPositiveDefinite
-from ..factor.backward_error import probe_vector, product
-from ..protocols import Inverse
+from ..errors import MissingEigenvalues
+from ..factor.backward_error import probe_vector
 from ..typing import Array
 from .biorthogonal import anchor
 from .deflated_cg import Complement
+from .pencils import RealPencil, indefinite
 
 DENSE = 64
 """Number of unknowns up to which S is written as a dense matrix."""
@@ -41,6 +39,9 @@ ACCURATE = 1e-8
 CHECK_STEPS = 16
 """Lanczos steps of the search for missed modes."""
 
+ROUNDING = 1e-10
+"""Ritz value of the search for missed modes, relative to the largest one, that counts as zero."""
+
 ROUNDS = 6
 """Maximum number of searches that add missed modes; each adds twice as many as the one before."""
 
@@ -53,9 +54,10 @@ class HermitianModes:
     """Computed eigenpairs: the `count` wanted ones in ascending order, then the guards.
 
     sigma: σ; values: μ, (c,), real; vectors: Φ, (n, c), Φᴴ M Φ = I; M_vectors: MΦ;
-    residuals: ‖(S − θ)φ‖_M / |θ|, (c,); roundings: bounds of the rounding errors of μ,
-    (c,); anchors: the entry of each φ that is real and positive; dense: True if the modes
-    are those of a dense matrix.
+    residuals: sizes of (S − θ)φ, relative to θ, (c,); roundings: bounds of the rounding
+    errors of μ, (c,); anchors: the entry of each φ that is real and positive; complement: the
+    projector that removes all computed modes; dense: True if the modes are those of a
+    dense matrix.
     """
 
     count: int
@@ -66,6 +68,7 @@ class HermitianModes:
     residuals: Array
     roundings: Array
     anchors: Array
+    complement: Complement
     dense: bool
 
     @cached_property
@@ -84,65 +87,8 @@ class HermitianModes:
                 return cluster
         return ()
 
-    @property
-    def complement(self) -> Complement:
-        """The projector that removes all computed modes."""
-        return Complement(self.vectors, self.M_vectors)
 
-
-@dataclass(frozen=True, eq=False)
-class Pencil:
-    """(K, M) with the factors of K − σM. real: True if both matrices are real."""
-
-    K: sparse.csc_array
-    M: sparse.csc_array
-    inverse: Inverse
-    sigma: float
-
-    @property
-    def n(self) -> int:
-        """The number of unknowns."""
-        return int(self.M.shape[0])
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """float or complex."""
-        return np.result_type(self.K.dtype, self.M.dtype)
-
-    def apply_M(self, v: Array) -> Array:
-        """Return M v for a block (n, j)."""
-        return product(self.M, v, "N")
-
-    @cached_property
-    def _moduli(self) -> tuple[sparse.csc_array, sparse.csc_array]:
-        """|K| and |M|, entry by entry."""
-        return abs(self.K), abs(self.M)
-
-    def roundings(self, phi: Array) -> Array:
-        """Return ε |φ|ᵀ (|K| + |σ||M|) |φ|, (j,), for φ (n, j) with φᴴMφ = 1.
-
-        Rounding errors of the entries of K and σM change the eigenvalues by as much.
-        """
-        K, M = self._moduli
-        size = np.abs(phi)
-        sums = product(K, size, "N") + abs(self.sigma) * product(M, size, "N")
-        return np.asarray(np.finfo(float).eps * column_dots(size, sums))
-
-    def backward_errors(self, values: Array, phi: Array) -> Array:
-        """Return ‖Kφ − μMφ‖ / ‖(|K| + |μ||M|)|φ|‖ of each pair, (j,)."""
-        K, M = self._moduli
-        size = np.abs(phi)
-        r = product(self.K, phi, "N") - self.apply_M(phi) * values
-        sizes = product(K, size, "N") + product(M, size, "N") * np.abs(values)
-        sums = np.linalg.norm(sizes, axis=0)
-        return np.asarray(np.linalg.norm(r, axis=0) / np.where(sums > 0.0, sums, 1.0))
-
-    def S(self, v: Array) -> Array:
-        """Return (K − σM)⁻¹ M v for a block (n, j)."""
-        return self.inverse.solve(self.apply_M(v))
-
-
-def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
+def find_modes(pencil: RealPencil, count: int, guard: int) -> HermitianModes:
     """Return the `count` modes nearest to σ, and at least `guard` further ones.
 
     Raises MissingEigenvalues if the search does not converge, finds fewer modes, or still
@@ -153,19 +99,20 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
     if not dense:
         try:
             theta, V, residuals = _searched(pencil, count, asked)
+            dense = theta.size < count or not (residuals[:count] <= ACCURATE).all()
         except MissingEigenvalues:
             # S may have fewer distinct eigenvalues than Lanczos' method has vectors.
             if pencil.n > STILL_DENSE:
                 raise
             dense = True
+        dense = dense and pencil.n <= STILL_DENSE
     if dense:
-        theta, V = _dense(pencil, asked)
+        theta, V = pencil.dense(asked)
         if theta.size < count:
-            raise MissingEigenvalues(
-                f"the pencil has {theta.size} finite eigenvalues, but count={count}. The others "
-                "are infinite, because M is singular. Remedy: a smaller count"
-            )
+            raise pencil.too_few(theta.size, count)
         theta, V, residuals = _rayleigh_ritz(pencil, V)
+    if theta.size < count:
+        raise pencil.too_few(theta.size, count)
     if not (residuals[:count] <= ACCURATE).all():
         nearest, farthest = np.abs(theta[0]), np.abs(theta[count - 1])
         if farthest * RESOLVED**2 < nearest:
@@ -177,9 +124,8 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
                 "farther below 0 for a body that can move freely"
             )
         raise MissingEigenvalues(
-            f"the search near sigma = {pencil.sigma:.6g} left a relative residual of "
-            f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. Usual cause: an iterative "
-            "solver with a loose tolerance. Remedy: a direct factorizer, or a smaller rtol"
+            f"the search {pencil.where} left a relative residual of "
+            f"{residuals[:count].max():.1e}, accepted is {ACCURATE:.0e}. {pencil.causes}"
         )
     modes = _ordered(pencil, theta, V, residuals, count, dense)
     more = MORE
@@ -193,7 +139,7 @@ def find_modes(pencil: Pencil, count: int, guard: int) -> HermitianModes:
     return modes
 
 
-def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianModes:
+def more_modes(pencil: RealPencil, modes: HermitianModes, more: int) -> HermitianModes:
     """Return the modes with `more` further guards, by a search that is deflated by the known ones.
 
     The known modes keep their bits: solutions refer to the bases of their clusters.
@@ -206,7 +152,7 @@ def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianMod
         return modes
     # The dense search has equal bits in each run, so that its first c modes are the known ones.
     if modes.dense:
-        V = _dense(pencil, c + more)[1][:, c:]
+        V = pencil.dense(c + more)[1][:, c:]
     else:
         try:
             V = _lanczos(pencil, known, more)
@@ -217,212 +163,174 @@ def more_modes(pencil: Pencil, modes: HermitianModes, more: int) -> HermitianMod
     if V.shape[1] == 0:
         return modes
     theta, V, residuals = _rayleigh_ritz(pencil, known(V))
+    if theta.size == 0:
+        return modes
     old = 1.0 / (modes.values - pencil.sigma)
-    if not np.abs(theta).max() <= np.abs(old[: modes.count]).min() * (1.0 + LOSS):
+    if not pencil.rank(theta).max() <= pencil.rank(old[: modes.count]).min() * (1.0 + LOSS):
         raise MissingEigenvalues(
-            f"the eigenvalue {pencil.sigma + 1.0 / theta[0]:.12g} is nearer to "
-            f"sigma = {pencil.sigma:.6g} than one of the {modes.count} wanted eigenvalues, but the "
-            "first search missed it. Usual cause: eigenvalues of high multiplicity. Remedy: a "
-            "larger guard"
+            f"the search {pencil.where} missed the eigenvalue "
+            f"{pencil.sigma + 1.0 / theta[0]:.12g}, which comes before one of the {modes.count} "
+            "wanted eigenvalues. Usual cause: eigenvalues of high multiplicity. Remedy: a larger "
+            "guard"
         )
     V, anchors = _with_phases(known(V))
+    phi, M_phi = np.hstack([modes.vectors, V]), np.hstack([modes.M_vectors, pencil.apply_M(V)])
     return HermitianModes(
         modes.count,
         pencil.sigma,
         np.concatenate([modes.values, pencil.sigma + 1.0 / theta]),
-        np.hstack([modes.vectors, V]),
-        np.hstack([modes.M_vectors, pencil.apply_M(V)]),
+        phi,
+        M_phi,
         np.concatenate([modes.residuals, residuals]),
         np.concatenate([modes.roundings, pencil.roundings(V)]),
         np.concatenate([modes.anchors, anchors]),
+        pencil.complement(phi, M_phi),
         modes.dense,
     )
 
 
-def _searched(pencil: Pencil, count: int, asked: int) -> tuple[Array, Array, Array]:
+def _searched(pencil: RealPencil, count: int, asked: int) -> tuple[Array, Array, Array]:
     """Return θ, Φ and residuals of `asked` or more modes, by descending |θ|."""
     V = _lanczos(pencil, None, asked)
     for i in range(ROUNDS):
         theta, V, residuals = _rayleigh_ritz(pencil, V)
-        known = Complement(V, pencil.apply_M(V))
+        known = pencil.complement(V, pencil.apply_M(V))
         missed = _largest_outside(pencil, known)
-        if not missed > np.abs(theta[asked - 1]) * (1.0 + LOSS):
+        last = pencil.rank(theta[asked - 1]) if theta.size >= asked else 0.0
+        if not missed > last * (1.0 + LOSS):
             return theta, V, residuals
         V = np.hstack([V, _lanczos(pencil, known, max(2, asked - count) * 2**i)])
     raise MissingEigenvalues(
-        f"the search near sigma = {pencil.sigma:.6g} still misses modes after {ROUNDS} rounds. "
+        f"the search {pencil.where} still misses modes after {ROUNDS} rounds. "
         "Usual cause: eigenvalues of high multiplicity. Remedy: a larger guard"
     )
 
 
-def _lanczos(pencil: Pencil, known: Complement | None, asked: int) -> Array:
-    """Return `asked` vectors V (n, asked) of largest |θ| outside of the known modes."""
+def _lanczos(pencil: RealPencil, known: Complement | None, asked: int) -> Array:
+    """Return `asked` vectors V (n, asked) of the first θ outside of the known modes."""
     n = pencil.n
-    if pencil.M.count_nonzero() == 0:
-        raise MissingEigenvalues("M is zero: the pencil has no finite eigenvalues")
 
     def outside(v: Array) -> Array:
         return v if known is None else known(v)
 
-    def shift_invert(v: Array) -> Array:
-        # ARPACK passes M x: the solve completes S x.
-        return outside(pencil.inverse.solve(v.reshape(n, -1)))[:, 0]
-
     start = probe_vector(n) if known is None else probe_vector(n + known.phi.shape[1])[:n]
-    start = outside(pencil.S(start[:, None].astype(pencil.dtype)))[:, 0]
-    try:
-        return np.asarray(
-            eigsh(
-                pencil.K,
-                asked,
-                M=pencil.M,
-                sigma=pencil.sigma,
-                OPinv=LinearOperator((n, n), dtype=pencil.dtype, matvec=shift_invert),
-                v0=start,
-                ncv=min(n, max(2 * asked + 2, 24)),
-                tol=0.0,
-            )[1]
-        )
-    except (ArpackNoConvergence, ArpackError) as error:
-        raise MissingEigenvalues(
-            f"Lanczos' method did not find {asked} eigenvalues near sigma = {pencil.sigma:.6g} of "
-            f"a pencil with {n} unknowns: {error}. Usual causes: sigma far from the eigenvalues, "
-            "or more eigenvalues asked for than are finite (a singular M). Remedy: sigma closer "
-            "to the eigenvalues, or a smaller count"
-        ) from error
+    v = start[:, None].astype(pencil.dtype)
+    V = pencil.krylov(asked, outside(pencil.S(v, pencil.apply_W(v)))[:, 0], outside)
+    if known is None or V.shape[1] == 0:
+        return V
+    # A search for the largest θ may return known modes, whose θ is 0 outside.
+    W_V = pencil.apply_W(known(V))
+    kept = column_dots(W_V, V).real > 0.5 * column_dots(pencil.apply_W(V), V).real
+    return V[:, kept]
 
 
-def _dense(pencil: Pencil, asked: int) -> tuple[Array, Array]:
-    """Return θ and Φ of up to `asked` modes from dense matrices, by descending |θ|.
-
-    With M = L Lᴴ the nonzero eigenvalues of S are those of Lᴴ (K − σM)⁻¹ L. Rows and
-    columns of M are divided by √M_ii first: masses and rotary inertias may have units that
-    differ by 10¹⁵, and are not rounding errors of each other.
-    """
-    M = pencil.M.toarray()
-    diagonal = np.diagonal(M).real
-    units = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    weights, U = np.linalg.eigh(M / units[:, None] / units)
-    largest = float(np.abs(weights).max(initial=0.0))
-    if not weights.min(initial=0.0) >= -1e-12 * largest:
-        raise _indefinite(float(weights.min()) / largest)
-    kept = weights > 1e-13 * largest
-    L = units[:, None] * U[:, kept] * np.sqrt(weights[kept])
-    F_L = pencil.inverse.solve(np.ascontiguousarray(L))
-    H = L.conj().T @ F_L
-    theta, Y = np.linalg.eigh(0.5 * (H + H.conj().T))
-    order = np.argsort(-np.abs(theta), kind="stable")[:asked]
-    order = order[np.abs(theta[order]) > 0.0]
-    return theta[order], F_L @ (Y[:, order] / theta[order])
-
-
-def _dense_outside(pencil: Pencil, known: Complement, asked: int) -> Array:
+def _dense_outside(pencil: RealPencil, known: Complement, asked: int) -> Array:
     """Return the part of the first `asked` modes of S that is outside of the known modes."""
-    V = known(_dense(pencil, asked)[1])
-    gram = pencil.apply_M(V).conj().T @ V
+    V = known(pencil.dense(asked)[1])
+    gram = pencil.apply_W(V).conj().T @ V
     shares, U = np.linalg.eigh(0.5 * (gram + gram.conj().T))  # 1, or 0 for a known mode.
     return np.asarray(V @ U[:, shares > 0.5])
 
 
-def _rayleigh_ritz(pencil: Pencil, V: Array) -> tuple[Array, Array, Array]:
+def _rayleigh_ritz(pencil: RealPencil, V: Array) -> tuple[Array, Array, Array]:
     """Return θ, Φ with Φᴴ M Φ = I, and residuals, from a basis V of the space; one block solve.
 
-    Modes are ordered by descending |θ|. Φ lies in the range of S, so that a singular M
-    leaves no part of its null space in Φ.
+    Modes are in the order in which they are wanted; what rounding errors may have made is
+    left out. Φ lies in the range of S, so that a singular M leaves no part of its null
+    space in Φ.
     """
+    if V.shape[1] == 0:
+        return np.zeros(0), V, np.zeros(0)
     V = _orthonormal(pencil, V)
-    SV = pencil.S(V)
-    H = pencil.apply_M(V).conj().T @ SV
+    W_V = pencil.apply_W(V)
+    SV = pencil.S(V, W_V)
+    H = W_V.conj().T @ SV
     theta, Q = np.linalg.eigh(0.5 * (H + H.conj().T))
-    order = np.argsort(-np.abs(theta), kind="stable")
+    order = np.argsort(-pencil.rank(theta), kind="stable")
+    order = order[pencil.resolved(theta[order], V @ Q[:, order])]
     theta, Q = theta[order], Q[:, order]
     SV_Q = SV @ Q
-    r = SV_Q - (V @ Q) * theta
-    sizes = np.sqrt(np.maximum(column_dots(pencil.apply_M(r), r).real, 0.0))
-    phi = _orthonormal(pencil, SV_Q / theta)
-    return theta, phi, sizes / np.abs(theta)
+    V = V @ Q
+    r = SV_Q - V * theta
+    phi = pencil.scaled(_orthonormal(pencil, SV_Q / theta))
+    return theta, phi, pencil.sizes(r, theta, V)
 
 
-def _orthonormal(pencil: Pencil, V: Array) -> Array:
-    """Return V R⁻¹ with Vᴴ M V = I: Cholesky of the Gram matrix, applied twice."""
+def _orthonormal(pencil: RealPencil, V: Array) -> Array:
+    """Return V R⁻¹ with Vᴴ W V = I: Cholesky of the Gram matrix, applied twice."""
     for _ in range(2):
-        gram = pencil.apply_M(V).conj().T @ V
+        gram = pencil.apply_W(V).conj().T @ V
         squares = np.diagonal(gram).real
         if not (squares > 0.0).all():
             sizes = column_dots(V, V).real * np.abs(pencil.M.data).max(initial=0.0)
-            raise _indefinite(float((squares / np.where(sizes > 0.0, sizes, 1.0)).min()))
+            raise indefinite(float((squares / np.where(sizes > 0.0, sizes, 1.0)).min()))
         V = V / np.sqrt(squares)
-        gram = pencil.apply_M(V).conj().T @ V
+        gram = pencil.apply_W(V).conj().T @ V
         try:
             R = scipy.linalg.cholesky(0.5 * (gram + gram.conj().T))
         except np.linalg.LinAlgError as error:
-            raise _indefinite(float(np.linalg.eigvalsh(gram).min())) from error
+            raise indefinite(float(np.linalg.eigvalsh(gram).min())) from error
         V = scipy.linalg.solve_triangular(R, V.conj().T, trans="C").conj().T
     return V
 
 
-def _indefinite(found: float) -> NotPositiveDefinite:
-    return NotPositiveDefinite(
-        f"EigenProblem: M is not positive semidefinite: φᴴMφ = {found:.1e} of its size. A "
-        "Hermitian pencil needs M ≥ 0 for real eigenvalues and for the normalization φᴴMφ = 1. "
-        "Usual causes: a wrong sign, or an element with negative mass. For a pencil with an "
-        "indefinite M use factorize=adjoint.lu"
-    )
+def _largest_outside(pencil: RealPencil, known: Complement) -> float:
+    """Return the first Ritz value of S outside of the known modes: CHECK_STEPS of Lanczos.
 
-
-def _largest_outside(pencil: Pencil, known: Complement) -> float:
-    """Return the largest |Ritz value| of S outside of the known modes: CHECK_STEPS of Lanczos.
-
-    Ritz values are lower bounds of |θ|: the result never suspects a mode that does not
-    exist.
+    Ritz values are lower bounds of |θ|, or of θ: the result, |θ| or θ, never suspects a
+    mode that does not exist. The result is 0 if it may be rounding error.
     """
     n, room = pencil.n, pencil.n - known.phi.shape[1]
-    v = known(pencil.S(probe_vector(n + 1)[:n, None].astype(pencil.dtype)))
+    v = probe_vector(n + 1)[:n, None].astype(pencil.dtype)
+    v = known(pencil.S(v, pencil.apply_W(v)))
     basis: list[Array] = []
-    M_basis: list[Array] = []
+    W_basis: list[Array] = []
     alphas: list[float] = []
     betas: list[float] = []
     for _ in range(min(CHECK_STEPS, room)):
-        M_v = pencil.apply_M(v)
-        size = float(np.sqrt(max(column_dots(M_v, v).real[0], 0.0)))
+        W_v = pencil.apply_W(v)
+        size = float(np.sqrt(max(column_dots(W_v, v).real[0], 0.0)))
         if basis and not size > 1e-12 * max(map(abs, alphas)):
             break
         if size == 0.0:
             return 0.0
-        v, M_v = v / size, M_v / size
+        v, W_v = v / size, W_v / size
         if basis:
             betas.append(size)
         basis.append(v)
-        M_basis.append(M_v)
-        w = known(pencil.inverse.solve(M_v))
-        alphas.append(float(column_dots(M_v, w).real[0]))
+        W_basis.append(W_v)
+        w = known(pencil.S(v, W_v))
+        alphas.append(float(column_dots(W_v, w).real[0]))
         for _ in range(2):
-            for q, M_q in zip(basis, M_basis, strict=True):
-                w = w - q * column_dots(M_q, w)
+            for q, W_q in zip(basis, W_basis, strict=True):
+                w = w - q * column_dots(W_q, w)
         v = w
     if not alphas:
         return 0.0
     ritz = scipy.linalg.eigvalsh_tridiagonal(np.array(alphas), np.array(betas[: len(alphas) - 1]))
-    return float(np.abs(ritz).max())
+    first = float(pencil.rank(ritz).max())
+    return first if first > ROUNDING * np.abs(ritz).max() else 0.0
 
 
 def _ordered(
-    pencil: Pencil, theta: Array, V: Array, residuals: Array, count: int, dense: bool
+    pencil: RealPencil, theta: Array, V: Array, residuals: Array, count: int, dense: bool
 ) -> HermitianModes:
     """Return the modes with the wanted ones in ascending order, and with fixed phases."""
     values = pencil.sigma + 1.0 / theta
     ascending = np.argsort(values[:count], kind="stable")
     order = np.concatenate([ascending, np.arange(count, theta.size)])
     V, anchors = _with_phases(V[:, order])
+    M_V = pencil.apply_M(V)
     return HermitianModes(
         count,
         pencil.sigma,
         values[order],
         V,
-        pencil.apply_M(V),
+        M_V,
         residuals[order],
         pencil.roundings(V),
         anchors,
+        pencil.complement(V, M_V),
         dense,
     )
 

@@ -110,9 +110,9 @@ class ModeTracker:
     --------
     ::
 
-        tracker = ModeTracker(problem.solve(p).vectors)
-        for state in adjoint.descend(f, x, algorithm):
-            modes = tracker(state.point.solution)
+        tracker = ModeTracker(f(x).solution.vectors)
+        for x in designs:
+            modes = tracker(f(x).solution)
     """
 
     reference: Array

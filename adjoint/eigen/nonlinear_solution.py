@@ -14,9 +14,16 @@ from ..errors import NonFinite
 from ..factor.backward_error import product
 from ..factor.counts import Counts, collecting, phase
 from ..factor.evidence import Evidence
-from ..protocols import Inverse
+from ..protocols import Inverse, Objective
 from ..typing import Array, Trans
+from .complex_equations import (
+    BorderedInverse,
+    ComplexEigenEquations,
+    ComplexEigenResidual,
+    OfNormalized,
+)
 from .eigen_matrix import EigenMatrix, EigenMatrixWithHvp
+from .equations import flat
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +102,32 @@ class NonlinearEigenSolution(Local):
             counts=self._counts.copy(),
             residual=self.residual,
             history=self.history,
+        )
+
+    def equations(self, objective: Objective) -> tuple[ComplexEigenEquations, OfNormalized]:
+        """Return the eigenpair as a solution of equations, for `Point.accuracy`.
+
+        See docs/math/accuracy.md, eqs. 346–349.
+
+        Parameters
+        ----------
+        objective : Objective
+            J, a function of the packed state.
+
+        Returns
+        -------
+        (ComplexEigenEquations, OfNormalized)
+            The solution, and J as a function of its vector.
+        """
+        a = self._anchor
+        pivot = complex(self.u[1 + a, 0])
+        row = np.zeros((self.u.shape[0] - 1, 1), dtype=complex)
+        row[a] = 1.0 / np.conj(pivot)
+        inverse = BorderedInverse(self._inverse.solve, a, pivot, self.evidence)
+        residual = ComplexEigenResidual(self.T, row)
+        return (
+            ComplexEigenEquations(flat(self.u), self.p, residual, inverse),
+            OfNormalized(objective, np.array([a])),
         )
 
     def _as_bar(self, u_bar: Array, vectors_bar: Array | None) -> Array:

@@ -26,7 +26,8 @@ from ..typing import Array, SparseMatrix
 from .biorthogonal import find_modes as find_general_modes
 from .general import general_solution
 from .hermitian import HermitianEigenSolution, _Known
-from .hermitian_modes import Pencil, find_modes
+from .hermitian_modes import find_modes
+from .pencils import Pencil
 from .solution import EigenSolution
 
 

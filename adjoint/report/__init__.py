@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .designs import DesignKeeper, design_png, read_designs, write_design
 from .history import History, read_history
 from .meshes import MeshKeeper, write_vtu
+from .modes import ModeKeeper, Modes, ModeShapes, read_modes
 from .progress import LoopProgress, ProgressLine, SweepProgress
 from .recorder import Recorder, environment
 from .runs import Run, read_run
@@ -34,6 +35,9 @@ __all__ = [
     "Map",
     "MeshKeeper",
     "MeshMap",
+    "ModeKeeper",
+    "ModeShapes",
+    "Modes",
     "Plot",
     "Profile",
     "ProgressLine",
@@ -50,6 +54,7 @@ __all__ = [
     "performance_profile",
     "read_designs",
     "read_history",
+    "read_modes",
     "read_run",
     "write_design",
     "write_sheet",

@@ -15,6 +15,7 @@ from .._validation import as_path
 from .figures import style as look
 from .figures.comparison import comparison_figure
 from .figures.convergence import convergence_figure
+from .figures.modes import mode_plots
 from .figures.panels import Panel
 from .figures.plots import Plot
 from .figures.sheet import sheet
@@ -78,8 +79,11 @@ class Report:
         """
         if len(self.runs) == 1:
             (run,) = self.runs
-            return [convergence_figure(run.history, run.designs, self.plots)]
-        each = [convergence_figure(run.history, run.designs) for run in self.runs]
+            plots = [*mode_plots(run.modes), *self.plots]
+            return [convergence_figure(run.history, run.designs, plots)]
+        each = [
+            convergence_figure(run.history, run.designs, mode_plots(run.modes)) for run in self.runs
+        ]
         further = (
             [sheet("Further figures", "", self.plots, min(2, len(self.plots)), 5.5)]
             if self.plots

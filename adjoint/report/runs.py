@@ -1,14 +1,15 @@
-"""Runs, read from their directories: history.jsonl, and designs/ if designs were kept."""
+"""Runs, read from their directories: history.jsonl, designs/ and modes.npz if they were kept."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .._dataclasses import short_repr
 from .._validation import as_path
 from .designs import Designs, read_designs
 from .history import History, read_history
+from .modes import Modes, read_modes
 
 HISTORY = "history.jsonl"
 
@@ -25,11 +26,14 @@ class Run:
         History of the run, from `read_history`.
     designs : sequence of (int, (rows, columns) array)
         Iteration and densities in [0, 1], top row first; may be empty.
+    modes : Modes, optional
+        Eigenvalues and mode shapes, from `read_modes`.
     """
 
     name: str
     history: History
     designs: Designs = ()
+    modes: Modes | None = None
 
     __repr__ = short_repr
 
@@ -49,8 +53,8 @@ def read_run(directory: Path | str) -> Run:
     Raises
     ------
     ValueError
-        If the directory has no history.jsonl, or if the history or a design cannot be
-        read.
+        If the directory has no history.jsonl, or if the history, a design or the modes
+        cannot be read.
     """
     folder = as_path("read_run", "directory", directory).resolve()
     if not folder.is_dir():
@@ -64,7 +68,9 @@ def read_run(directory: Path | str) -> Run:
         raise ValueError(
             f"{directory}: no {HISTORY} in this directory, expected that of a run (Recorder){hint}"
         )
-    return Run(folder.name, read_history(folder / HISTORY), read_designs(folder))
+    return Run(
+        folder.name, read_history(folder / HISTORY), read_designs(folder), read_modes(folder)
+    )
 
 
 def read_runs(directories: Sequence[Path | str]) -> list[Run]:
@@ -79,6 +85,6 @@ def read_runs(directories: Sequence[Path | str]) -> list[Run]:
     common = os.path.commonpath(folders) if len(folders) > 1 else ""
     short = len({run.name for run in runs}) == len(runs)
     return [
-        run if short else Run(os.path.relpath(folder, common), run.history, run.designs)
+        run if short else replace(run, name=os.path.relpath(folder, common))
         for run, folder in zip(runs, folders, strict=True)
     ]

@@ -34,6 +34,10 @@ TERMS = {
         "The objective minus its least value in the run: the end of a run whose objective looks "
         "flat."
     ),
+    "mode": (
+        "Mode i was number i at the first iteration; from there it is followed by its shape (MAC)."
+    ),
+    "in order": "The eigenvalues in ascending order, whatever their mode shapes are.",
     "rejected trial": (
         "A design that was evaluated and not accepted; at the edge of the axis if it is beyond."
     ),

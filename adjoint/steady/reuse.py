@@ -7,12 +7,14 @@ and the adjoint state is λ = u (docs/math/steady.md, eq. 8).
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sparse
 
 from .._numerics import column_maxima
 from ..factor.evidence import Evidence
 from ..factor.factorization import Factorization
 from ..protocols import Inverse
 from ..typing import Array, Trans
+from .dirichlet import DirichletInverse
 
 IN_SPAN = 1e-14
 """Distance of a right-hand side from the span of earlier right-hand sides, relative to the
@@ -124,6 +126,24 @@ class SpanReuse:
         if self.factorization.probed or self.factorization.accepts(lam, u_bar, "H"):
             return lam.reshape(shape)
         return None
+
+
+def undecorated(inverse: Inverse) -> tuple[Factorization, Array | None, sparse.csc_array | None]:
+    """Return (the factorization of A or A_ff, the free unknowns, A) of an inverse of A.
+
+    The free unknowns and A are None without Dirichlet data. Raises TypeError if the inverse
+    is not that of a linear problem.
+    """
+    free, A = None, None
+    if isinstance(inverse, DirichletInverse):
+        free, A, inverse = inverse.free, inverse.A, inverse.inner
+    if isinstance(inverse, CachedAdjoint):
+        inverse = inverse.inverse
+    if isinstance(inverse, SpanReuse):
+        inverse = inverse.factorization
+    if not isinstance(inverse, Factorization):
+        raise TypeError(f"got {type(inverse).__name__}, expected the factors of a linear problem")
+    return inverse, free, A
 
 
 def _coefficients(b: Array, u_bar: Array) -> Array | None:

@@ -1,4 +1,4 @@
-"""Error estimates of gradients against true errors, over random problems of twelve families.
+"""Error estimates of gradients against true errors, over random problems of fifteen families.
 
 ``python -m scripts.benchmarks.accuracy [--out DIR] [--small]`` prints, for each family, how
 many estimates are accepted, at rounding level and refused, and quantiles of the ratio
@@ -30,6 +30,7 @@ from adjoint.factor.factorization import Factorizer
 from adjoint.protocols import Inverse, Solution
 from adjoint.steady.solution import SteadySolution
 from adjoint.typing import Array, Trans
+from scripts.benchmarks.accuracy_complex import FAMILIES as COMPLEX_FAMILIES
 
 NUMBER = 200
 """Number of problems of each family."""
@@ -556,6 +557,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Problem]] = {
     "contrast 1e-9, CG": high_contrast,
     "contrast 1e-9, GMRES(8)": stalled_gmres,
     "contrast 1e-9, GMRES(8), silent": silent_gmres,
+    **COMPLEX_FAMILIES,
 }
 
 

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import jinja2
@@ -16,6 +16,7 @@ from .. import tables
 from ..designs import design_png, found_place, in_order, log_spaced
 from ..figures.comparison import comparison, heading, look_of
 from ..figures.convergence import SIGNS
+from ..figures.modes import mode_plots
 from ..figures.panels import Panel, gradient_panels, panels
 from ..history import History, Record, entries, number
 from ..runs import Run
@@ -36,7 +37,7 @@ from ..summary import (
     show,
     title,
 )
-from .svg import THEME, panel_svg
+from .svg import FRAME, THEME, panel_svg
 
 HERE = Path(__file__).parent
 STRIP = 8  # number of designs in the strip
@@ -116,6 +117,7 @@ def contents(run: Run, name: str, share: int) -> dict[str, object]:
         "key": key_numbers(history),
         "viewer": viewer(designs, place, name, share) if designs else None,
         "strip": strip(designs) if len(designs) > 1 else None,
+        "modes": drawings(_mode_panels(run), f"modes{name}-"),
         "panels": drawings(course, f"panel{name}-"),
         "numbers": [
             tables.first_and_last(history),
@@ -132,6 +134,20 @@ def contents(run: Run, name: str, share: int) -> dict[str, object]:
         else None,
         "settings": tables.settings(history),
     }
+
+
+def _mode_panels(run: Run) -> list[Panel]:
+    """Return the panels of eigenvalues and mode shapes; [] if no modes were kept."""
+    return [
+        Panel(
+            plot.title,
+            partial(plot.draw, room=FRAME),
+            f"{plot.title}.",
+            ("mode", "in order") if place == 0 else (),
+            legend=place == 0,
+        )
+        for place, plot in enumerate(mode_plots(run.modes))
+    ]
 
 
 def key_numbers(history: History) -> list[tuple[str, str]]:
