@@ -311,18 +311,15 @@ def test_matching_maximizes_the_product() -> None:
 
 
 def test_the_matching_ends_where_many_entries_are_equal() -> None:
-    """With weights that were rounded, SciPy's search did not end for some of these matrices."""
-    rng = np.random.default_rng(1)
-    for k in range(60):
-        n, entries = int(rng.choice([60, 120, 200])), int(rng.choice([2, 4, 6]))
-        B = sparse.random_array((n, n), density=entries / n, rng=rng)
-        B.data = rng.choice([-1.0, 1.0, 2.0, -2.0], B.nnz)
-        A = sparse.csc_array(B @ B.T + sparse.eye_array(n))
-        if k % 2:
-            A.data = A.data * np.exp2(rng.integers(-5, 1, n))[A.indices]
-        rows = matched_rows(A)
-        assert rows is not None
-        assert np.all(A[rows].diagonal() != 0.0)
+    """With weights that were rounded, SciPy's search did not end for this matrix."""
+    rng = np.random.default_rng(132)
+    B = sparse.random_array((200, 200), density=0.01, rng=rng)
+    B.data = rng.choice([-1.0, 1.0, 2.0, -2.0], B.nnz)
+    A = sparse.csc_array(B @ B.T + sparse.eye_array(200))
+    A.data = A.data * np.exp2(rng.integers(-5, 1, 200))[A.indices]
+    rows = matched_rows(A)
+    assert rows is not None
+    assert np.all(A[rows].diagonal() != 0.0)
 
 
 def test_columns_of_the_certificate_are_compared_entry_by_entry() -> None:

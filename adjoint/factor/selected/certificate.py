@@ -14,7 +14,7 @@ from ...typing import Array
 from .factored import Factored
 
 VERIFIED = 4
-"""Number of columns, and of rows, that are compared with refined solves."""
+"""Number of columns, and of rows, of worst cancellation that are compared with refined solves."""
 
 
 def violations(values: Array, numbers: Array, n: int) -> Array:
