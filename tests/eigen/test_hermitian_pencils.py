@@ -208,7 +208,7 @@ def test_eigenvalues_of_high_multiplicity_are_complete(copies, n, count) -> None
     assert abs(solution.vjp(np.ones(count))[0] - (copy @ lowest**2).sum()) <= 1e-12 * copies
 
 
-@pytest.mark.parametrize("gap", [1e-8, 1e-10, 0.0])
+@pytest.mark.parametrize("gap", [3e-9, 1e-10, 0.0])
 def test_parts_that_depend_on_the_basis_are_not_lost_in_a_cluster(gap) -> None:
     rng = np.random.default_rng(8)
     Q = np.linalg.qr(rng.standard_normal((14, 14)))[0]
