@@ -4,7 +4,7 @@
 
 The unit is a factorization by SuperLU in symmetric mode, with its analysis. A selected inverse
 includes a factorization that keeps its pivots on the diagonal, the export of the factors, the
-recurrence, and the comparison of four columns and four rows with refined solves. "known
+recurrence, and the comparison of five columns and five rows with refined solves. "known
 pattern" is the shortest time of matrices with one pattern after the first.
 """
 

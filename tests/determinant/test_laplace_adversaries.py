@@ -15,6 +15,7 @@ from adjoint.determinant import (
     Poisson,
 )
 from adjoint.errors import (
+    InaccurateSolve,
     NewtonDiverged,
     NewtonStalled,
     NonFinite,
@@ -126,7 +127,9 @@ def test_rounding_errors_that_hide_the_mode_are_named():
     with pytest.raises(NewtonStalled, match="larger tolerance") as caught:
         f(Poisson(Y))(np.array([1e12, 1.0]))
     assert len(caught.value.history) > 1
-    assert f(Poisson(Y), tolerance=1e-4)(np.array([1e12, 1.0])).evidence.mode_error < 1e-4
+    assert f(Poisson(Y), tolerance=1e-4)(np.array([1e10, 1.0])).evidence.mode_error < 1e-4
+    with pytest.raises(InaccurateSolve, match="entries of the inverse"):  # Condition 1e12.
+        _ = f(Poisson(Y), tolerance=1e-4)(np.array([1e12, 1.0])).evidence
 
 
 # Improper and indefinite --------------------------------------------------------------------------

@@ -142,6 +142,19 @@ def test_unstable_pivots_on_the_diagonal_are_replaced() -> None:
     assert lu(MATRICES["saddle point, −1e-8"]()).selected.method.endswith("matched")
 
 
+def test_the_order_of_pivots_that_was_stable_is_tried_first() -> None:
+    general.memory.patterns.clear()
+    A = MATRICES["saddle point, −1e-8"]()
+    numbers = []
+    for factor in (1.0, 1.001, 1.002):
+        f = lu(sparse.csc_array(A * factor))
+        f.examine()
+        with adjoint.counting() as counts:
+            assert_selected(f, f.A, 1e-9)
+        numbers.append(counts.numeric)
+    assert numbers == [2, 1, 1]
+
+
 def test_threshold_pivots_on_the_closed_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last choice is right for all matrices: its pattern is closed."""
     attempt = general._attempt
@@ -224,6 +237,19 @@ def test_a_wrong_inverse_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         lu(advection(8, 0.5)).selected_inverse()
 
 
+@pytest.mark.parametrize("where", [7, 100, 150])
+def test_a_single_wrong_entry_is_refused(where: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoiled(known, lower, upper):  # type: ignore[no-untyped-def]
+        below, above = recurrence(known, lower, upper)
+        above[where] += 1e-4 * np.abs(above).max()
+        return below, above
+
+    recurrence = general.entries_of_inverse
+    monkeypatch.setattr(general, "entries_of_inverse", spoiled)
+    with pytest.raises(InaccurateSolve, match="differ by"):
+        lu(advection(8, 0.5)).selected_inverse()
+
+
 def test_nan_in_the_recurrence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def spoiled(known, lower, upper):  # type: ignore[no-untyped-def]
         below, above = recurrence(known, lower, upper)
@@ -237,10 +263,17 @@ def test_nan_in_the_recurrence_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_fill_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(general, "FILL", 0.5)
+    monkeypatch.setattr(general, "SMALL", 0)
     A = advection(9, 0.25)
     A.data = A.data + 1.0
     with pytest.raises(SelectedInverseTooLarge, match="closed pattern"):
         lu(sparse.csc_array(sparse.block_diag([A, sparse.eye_array(1)]))).selected_inverse()
+
+
+def test_small_closed_patterns_are_never_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(general, "FILL", 0.5)
+    A = advection(9, 0.25)
+    assert_selected(lu(A), A, 1e-12)
 
 
 def test_entries_that_cancelled_are_put_back() -> None:
@@ -275,6 +308,18 @@ def test_matching_maximizes_the_product() -> None:
     D = np.array([[1.0, 100.0, 0.0], [1.0, 2.0, 50.0], [0.5, 0.0, 1.0]])
     assert matched_rows(sparse.csc_array(D)).tolist() == [2, 0, 1]
     assert matched_rows(sparse.csc_array(np.diag([1.0, 1.0, 0.0]))) is None
+
+
+def test_the_matching_ends_where_many_entries_are_equal() -> None:
+    """With weights that were rounded, SciPy's search did not end for this matrix."""
+    rng = np.random.default_rng(132)
+    B = sparse.random_array((200, 200), density=0.01, rng=rng)
+    B.data = rng.choice([-1.0, 1.0, 2.0, -2.0], B.nnz)
+    A = sparse.csc_array(B @ B.T + sparse.eye_array(200))
+    A.data = A.data * np.exp2(rng.integers(-5, 1, 200))[A.indices]
+    rows = matched_rows(A)
+    assert rows is not None
+    assert np.all(A[rows].diagonal() != 0.0)
 
 
 def test_columns_of_the_certificate_are_compared_entry_by_entry() -> None:

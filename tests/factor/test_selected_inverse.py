@@ -1,5 +1,7 @@
 """Selected inverses of positive definite matrices: against dense inverses and exact counts."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
@@ -13,7 +15,7 @@ from adjoint.errors import (
     SingularMatrix,
     SolveError,
 )
-from adjoint.factor.selected import supernodes
+from adjoint.factor.selected import hermitian, supernodes
 from adjoint.factor.selected.cholesky import inverted_triangles, lower_entries
 from adjoint.factor.selected.hermitian import _known_supernodes, hermitian_entries
 from adjoint.factor.selected.supernodes import supernodes_of
@@ -135,7 +137,7 @@ def test_one_factorization_and_four_verified_columns_are_counted():
         f.selected_inverse()
         f.diagonal_of_inverse()
     assert (counts.numeric, counts.symbolic) == (0, 0)
-    assert counts.rhs == 4  # The verified columns.
+    assert counts.rhs == 8  # The verified columns, refined.
 
 
 @pytest.mark.skipif(bool(factor.pardiso_cholesky.missing()), reason="Pardiso is not installed")
@@ -193,6 +195,34 @@ def test_entries_that_cancelled_are_put_back(monkeypatch):
     assert scaled_error(Z, A) < 1e-13
 
 
+def error_by_factor(L):
+    """Return the error of the entries of (L Lᴴ)⁻¹ on the pattern of L Lᴴ, from L itself."""
+    A, lower = canonical(L @ L.conj().T), canonical(L)
+    known, lower = _known_supernodes({}, lower, np.arange(len(L)), A)
+    Z = A.copy()
+    Z.data = lower_entries(known, lower.data)[known.place]
+    Z.data[known.flipped] = Z.data[known.flipped].conj()
+    return scaled_error(Z, A)
+
+
+def test_columns_with_equal_counts_and_different_rows_are_not_one_supernode():
+    """An entry of the second column has cancelled; its count fits the first column's rows."""
+    L = [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [0, 1, 1, 1, 1]]
+    assert error_by_factor(np.array(L, dtype=float)) < 1e-13
+
+
+@pytest.mark.parametrize("phases", [False, True])
+def test_inverses_are_right_for_all_patterns_of_cancelled_entries(phases):
+    random = np.random.default_rng(3)
+    for _ in range(300):
+        n = int(random.integers(4, 9))
+        chosen = np.tril(random.random((n, n)) < 0.6, -1)
+        L = chosen * random.choice([-1.0, 1.0, 2.0], (n, n)) + np.eye(n)
+        if phases:
+            L = np.where(chosen, L * random.choice([1.0, 1.0j], (n, n)), L)
+        assert error_by_factor(L) < 1e-9
+
+
 def test_maps_of_another_order_are_not_mixed(monkeypatch):
     """The closed pattern of one order must not serve the supernodes of another order."""
     monkeypatch.setattr(supernodes, "ALWAYS_MERGED", 0)
@@ -226,6 +256,12 @@ def test_maps_of_another_order_are_not_mixed(monkeypatch):
     assert error(canonical(c), other) < 1e-12
     assert error(canonical(B), natural) < 1e-12
     assert error(A, natural) < 1e-12
+
+
+def test_a_zero_that_is_stored_on_one_side_is_in_the_closed_pattern():
+    for i, j in ((0, 2), (2, 0)):
+        A = sparse.csc_array((np.ones(4), ([0, 1, 2, i], [0, 1, 2, j])), shape=(3, 3))
+        assert closed(A, np.arange(3)).nnz == 4
 
 
 def test_superlu_leaves_out_entries_and_the_inverse_is_right():
@@ -262,11 +298,105 @@ def test_a_wrong_entry_is_refused():
             return L, order
 
     class Factored:
-        A, name, symmetry, solve = f.A, f.name, f.symmetry, f.solve
+        A, name, symmetry = f.A, f.name, f.symmetry
+        solve, unverified = f.solve, f.unverified
         factors = Wrong()
 
     with pytest.raises(InaccurateSolve, match="differ by 2"):
         hermitian_entries(Factored())
+
+
+class Natural:
+    """A matrix with factors that export a Cholesky factor in the natural order."""
+
+    def __init__(self, A, L):
+        f = factor.cholesky(A)
+        self.A, self.name, self.symmetry = f.A, f.name, f.symmetry
+        self.solve, self.unverified = f.solve, f.unverified
+        self.factors, self.backend, self.maps = self, "natural order", {}
+        self.L = L
+
+    def lower(self):
+        return self.L, np.arange(self.A.shape[0])
+
+
+def test_the_certificate_sees_a_wrong_block_far_from_the_worst_columns(monkeypatch):
+    """An entry of L that cancelled is missing, and columns are joined by their counts alone."""
+
+    def joined_by_counts(L):
+        counts = np.diff(L.indptr).astype(np.int64)
+        after = np.arange(1, L.shape[0])
+        joined = (supernodes.parents(L)[:-1] == after) & (counts[:-1] == counts[1:] + 1)
+        starts = np.flatnonzero(np.append(True, ~joined))
+        return starts, supernodes._Rows(counts[starts])
+
+    small = [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [0, 1, 1, 1, 1]]
+    rod = np.eye(40) - 0.999 * np.eye(40, k=-1)  # Its unknowns determine each other almost.
+    L = canonical(sparse.block_diag([rod, np.array(small, dtype=float), rod]).toarray())
+    A = canonical(L @ L.T)
+    monkeypatch.setattr(supernodes, "_fundamental", joined_by_counts)
+    known, lower = _known_supernodes({}, L, np.arange(85), A)
+    wrong = lower_entries(known, lower.data)[known.place]
+    assert scaled_error(sparse.csc_array((wrong, A.indices, A.indptr)), A) > 0.1
+    with pytest.raises(InaccurateSolve, match="differ by"):
+        hermitian_entries(Natural(A, L))
+
+
+@pytest.mark.parametrize("factorize", FACTORIZERS, ids=str)
+@pytest.mark.parametrize("distance", [1e-4, 1e-6, 1e-8])
+def test_the_error_of_ill_conditioned_matrices_is_reported(factorize, distance):
+    """The pencil K − (1 − d) μ I; d is of the size of 1 / condition."""
+    g = 8
+    line = 2.0 - 2.0 * np.cos(np.pi * np.arange(1, g + 1) / (g + 1))
+    values = np.add.outer(line, line).ravel()
+    shift = values.min() * (1.0 - distance)
+    A = canonical(laplacian(g) - shift * sparse.eye_array(g * g))
+    exact = (1.0 / (values - shift)).sum()
+    f = factorize(A)
+    error = abs(f.diagonal_of_inverse().sum() / exact - 1.0)
+    assert f.selected.error > 1e-17 / distance  # Without refinement: 1e-15.
+    assert error < 1e-14 / distance
+
+
+@pytest.mark.parametrize("factorize", FACTORIZERS, ids=str)
+def test_two_wrong_entries_that_leave_the_trace_are_refused(factorize, monkeypatch):
+    A = laplacian(12)
+    f = factorize(A)
+    Z = f.selected_inverse()
+    place = np.flatnonzero(Z.indices > np.repeat(np.arange(A.shape[0]), np.diff(Z.indptr)))
+    for k, j in np.random.default_rng(0).choice(place, (5, 2), replace=False):
+
+        def wrong(known, data, chosen=(k, j)):
+            result = lower_entries(known, data)
+            first, second = known.place[list(chosen)]
+            change = 1e-4 * abs(result[first])
+            result[first] += change
+            result[second] -= change * A.data[chosen[0]] / A.data[chosen[1]]
+            return result
+
+        monkeypatch.setattr(hermitian, "lower_entries", wrong)
+        with pytest.raises(InaccurateSolve, match="differ by"):
+            hermitian_entries(factorize(A))
+        monkeypatch.undo()
+
+
+@pytest.mark.skipif(bool(factor.cholmod.missing()), reason="CHOLMOD is not installed")
+def test_the_memory_of_numpy_is_at_most_twice_that_of_the_factor():
+    """NumPy's arrays at their peak, beside L with its indices, which CHOLMOD allocates."""
+    A = laplacian(150) + sparse.eye_array(150**2)
+    factor.cholmod(canonical(A)).selected_inverse()  # With the maps of the pattern.
+    f = factor.cholmod(canonical(A))
+    f.examine()
+    L, _ = f.factors.lower()
+    size = L.data.nbytes + L.indices.nbytes
+    del L
+    tracemalloc.start()
+    try:
+        f.selected_inverse()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 2.0 * size
 
 
 def test_traces_with_other_matrices():

@@ -2,7 +2,9 @@
 
 tr(A Z) = n is an identity of the recurrence, and holds for a wrong Z: to 4e-12 at an error of
 0.4. The columns of worst cancellation, those with the largest |1/u_jj| / |z_jj|, show the size
-of the error (docs/math/determinants.md, eqs. 277–279).
+of the error of rounding (docs/math/determinants.md, eqs. 277–279). An entry that is wrong for
+another reason violates (A Z)_jj = 1 in its row and in its column, which costs nothing to compute
+for all j (eq. 420); the worst j is verified, too.
 """
 
 import numpy as np
@@ -12,7 +14,21 @@ from ...typing import Array
 from .factored import Factored
 
 VERIFIED = 4
-"""Number of columns, and of rows, that are compared with refined solves."""
+"""Number of columns, and of rows, of worst cancellation that are compared with refined solves."""
+
+
+def violations(values: Array, numbers: Array, n: int) -> Array:
+    """Return |Σ v − 1| / Σ |v| over the values v with the same number, (n,); eq. 420.
+
+    values: a_ij (A⁻¹)_ji for all entries of A. numbers: their rows, for the diagonal of A A⁻¹,
+    or their columns, for the diagonal of A⁻¹ A. The result is inf where it is nan.
+    """
+    with np.errstate(all="ignore"):
+        sums = np.bincount(numbers, values.real, n) - 1.0
+        if values.dtype.kind == "c":
+            sums = np.hypot(sums, np.bincount(numbers, values.imag, n))
+        found = np.abs(sums) / np.bincount(numbers, np.abs(values), n)
+    return np.where(np.isnan(found), np.inf, found)
 
 
 def largest_error(

@@ -87,9 +87,10 @@ def _gram(T: Array) -> Array:
     if T.shape[0] < TRIANGULAR:
         return np.asarray(T.conj().T @ T)
     lauum = zlauum if T.dtype.kind == "c" else dlauum
-    lower, _ = lauum(T, lower=1)  # 1/3 of the operations.
-    lower += np.tril(lower, -1).conj().T
-    return np.asarray(lower)
+    lower, _ = lauum(T, lower=1)  # 1/3 of the operations; zeros stay above the diagonal.
+    gram = lower + lower.conj().T
+    np.fill_diagonal(gram, lower.diagonal())
+    return np.asarray(gram)
 
 
 def _taken(front: Array, relative: Array | slice) -> Array:

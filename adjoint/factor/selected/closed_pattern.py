@@ -97,8 +97,8 @@ def closed_pattern(
     if S.nnz > most:
         raise SelectedInverseTooLarge(
             f"{name}: the closed pattern of its selected inverse has {S.nnz} entries, allowed "
-            f"are {most:.0f}, 8 times those of a triangular factor. Usual cause: pivots far from "
-            "the diagonal. Use solves with a few right-hand sides instead."
+            f"are {most:.0f}: 10⁶, or 8 times those of a triangular factor. Usual cause: pivots "
+            "far from the diagonal. Use solves with a few right-hand sides instead."
         )
     post = postorder(parents(S))
     p, q = p[post], q[post]

@@ -17,7 +17,7 @@ from ...typing import Array
 from ..backward_error import equilibrate
 from ..counts import phase
 from ..csc import columns_of
-from .certificate import VERIFIED, largest_error
+from .certificate import VERIFIED, largest_error, violations
 from .closed_pattern import ClosedPattern, closed_pattern
 from .entries import SelectedEntries
 from .factored import Factored
@@ -35,6 +35,9 @@ ACCEPTED = 1e-6
 
 FILL = 8.0
 """Largest number of entries of the closed pattern, relative to those of L and U."""
+
+SMALL = 1 << 20
+"""Number of entries up to which a closed pattern is never too large: 8 MB."""
 
 THRESHOLD = 0.01
 """Least size of a pivot, relative to its column, where the diagonal is unstable."""
@@ -91,11 +94,11 @@ class _Attempt:
 
 
 def general_entries(f: Factored) -> SelectedEntries:
-    """Return the entries of A⁻¹ on the pattern of A, verified by four columns and four rows.
+    """Return the entries of A⁻¹ on the pattern of A, verified by five columns and five rows.
 
     Raises SingularMatrix if A is singular, InaccurateSolve if the verified entries are wrong by
     more than 1e-6 for all orders of pivots, SelectedInverseTooLarge if the closed pattern has
-    more than 8 times the entries of L and U.
+    more than 10⁶ entries and more than 8 times those of a triangular factor.
     """
     A = f.A
     r, c = scaling = _scales(A)
@@ -104,7 +107,10 @@ def general_entries(f: Factored) -> SelectedEntries:
     )
     best: SelectedEntries | None = None
     refused: SelectedInverseTooLarge | None = None
-    for choice in ("diagonal", "matched", "threshold"):
+    # Where the diagonal was unstable for an earlier matrix of the pattern, it comes second.
+    again = memory.find(A, "matched") is not None
+    choices = ("matched", "diagonal") if again else ("diagonal", "matched")
+    for choice in (*choices, "threshold"):
         try:
             attempt = _attempt(scaled, choice, f.name, last=choice == "threshold")
         except SelectedInverseTooLarge as error:
@@ -172,7 +178,8 @@ def _attempt(A: sparse.csc_array, choice: str, name: str, last: bool) -> _Attemp
         return None
     with phase("gradient"):
         p, q = matching[np.argsort(lu.perm_r)], np.argsort(lu.perm_c)
-        maps, at = closed_pattern(A, p, q, matching, FILL * (lu.L.nnz + lu.U.nnz) / 2, name)
+        most = max(SMALL, FILL * (lu.L.nnz + lu.U.nnz) / 2)
+        maps, at = closed_pattern(A, p, q, matching, most, name)
         if choice != "threshold" and np.array_equal(lu.perm_r, lu.perm_c):
             memory.keep(A, choice, maps)
         lower, upper = maps.spread(lu.L, lu.U, at)
@@ -204,7 +211,13 @@ def _entries(
         values *= r[maps.pattern.indices]
         values *= c[columns_of(maps.pattern)]
     Z = sparse.csc_array((values, maps.pattern.indices, maps.pattern.indptr), shape=A.shape)
-    error = largest_error(f, Z, maps.p[worst], maps.q[worst], scaling)
+    with np.errstate(all="ignore"):
+        products = A.data * values[maps.entries]  # a_ij (A⁻¹)_ji
+        column = np.argmax(violations(products, A.indices, A.shape[0]))
+        row = np.argmax(violations(products, columns_of(A), A.shape[0]))
+    error = largest_error(
+        f, Z, np.append(maps.p[worst], column), np.append(maps.q[worst], row), scaling
+    )
     return SelectedEntries(
         _on_pattern(A, values[maps.entries].conj()),
         _on_pattern(A, values[maps.transposed]),

@@ -23,6 +23,10 @@ from ..backward_error import probe_vector
 from ..counts import count, phase
 
 
+WEIGHT_STEPS = 1 << 16
+"""Number of steps into which a factor of 2 between two entries is divided in the matching."""
+
+
 def lu_factors(M: sparse.csc_array, threshold: float, order: str, name: str):  # type: ignore[no-untyped-def]
     """Return SciPy's SuperLU object of M; None if a pivot is exactly zero.
 
@@ -51,8 +55,10 @@ def matched_rows(A: sparse.csc_array) -> Array | None:
     used = A.data != 0.0
     size = np.abs(A.data[used])
     rows, columns = A.indices[used], np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))[used]
-    # The matching needs weights other than 0, which a sparse matrix would not store.
-    weights = np.log(size.max()) - np.log(size) + 1.0
+    # The matching needs weights other than 0, which a sparse matrix would not store. They are
+    # integers, so that sums are exact: SciPy's search did not end for weights with rounding
+    # errors and many equal sizes.
+    weights = np.round((np.log2(size.max()) - np.log2(size)) * WEIGHT_STEPS) + 1.0
     try:
         i, j = min_weight_full_bipartite_matching(
             sparse.csr_array((weights, (rows, columns)), shape=A.shape)

@@ -23,7 +23,9 @@ def closed(A: sparse.csc_array, order: Array) -> sparse.csc_array:
     """
     n = A.shape[0]
     ones = sparse.csc_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
-    lower = sparse.csc_array(sparse.tril(ones[order][:, order] + sparse.eye_array(n)))
+    # With the transpose: a zero may be stored on one side of the diagonal only.
+    both = sparse.csc_array(ones + ones.T)
+    lower = sparse.csc_array(sparse.tril(both[order][:, order] + sparse.eye_array(n)))
     lower.sort_indices()
     waiting: list[list[Array]] = [[] for _ in range(n)]
     columns: list[Array] = []
