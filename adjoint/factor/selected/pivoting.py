@@ -22,7 +22,6 @@ from ...typing import Array
 from ..backward_error import probe_vector
 from ..counts import count, phase
 
-
 WEIGHT_STEPS = 1 << 16
 """Number of steps into which a factor of 2 between two entries is divided in the matching."""
 
