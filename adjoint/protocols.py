@@ -53,6 +53,7 @@ __all__ = [
     "Step",
     "StepWithHvp",
     "TimeDerivative",
+    "TunableProblem",
     "Vector",
     "VectorWithHvp",
 ]
@@ -392,6 +393,24 @@ class Problem(Protocol):
 
     def solve(self, p: Array) -> Solution:
         """Return the solution at p; raise SolveError if the solve fails."""
+
+
+@runtime_checkable
+class TunableProblem(Problem, Protocol):
+    """A `Problem` with iterative solves, whose tolerance `minimize` may choose.
+
+    See `gradient_tolerance` of `adjoint.minimize`.
+    """
+
+    @property
+    def rtol(self) -> float:
+        """The tightest relative tolerance of the solves; 0 for solves without tolerance."""
+
+    def solved_to(self, rtol: float) -> "TunableProblem":
+        """Return the same problem, solved to rtol, 0 < rtol < 1, but no tighter than `self.rtol`.
+
+        Raise TypeError if the solves have no tolerance.
+        """
 
 
 class Inverse(Protocol):

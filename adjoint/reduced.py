@@ -41,6 +41,7 @@ from .protocols import (
     Problem,
     Solution,
     SolutionWithHvp,
+    TunableProblem,
 )
 from .typing import Array
 
@@ -535,6 +536,42 @@ class Reduced:
             The new function.
         """
         return replace(self, objective=objective)
+
+    @property
+    def rtol(self) -> float:
+        """The tightest relative tolerance of the problem's iterative solves; 0 if it has none."""
+        return self.problem.rtol if isinstance(self.problem, TunableProblem) else 0.0
+
+    def solved_to(self, rtol: float) -> "Reduced":
+        """Return the function f by looser solves: to the relative tolerance rtol.
+
+        Tolerances of the problem that are looser stay as they are.
+
+        Parameters
+        ----------
+        rtol : float
+            Relative tolerance of the solves, between 0 and 1.
+
+        Returns
+        -------
+        Reduced
+            The new function, with the same objective and design map.
+
+        Raises
+        ------
+        TypeError
+            If the problem has no iterative solver.
+        ValueError
+            Unless rtol lies between 0 and 1.
+        """
+        if not isinstance(self.problem, TunableProblem):
+            raise TypeError(
+                f"Reduced: got the problem {type(self.problem).__name__}, whose solves have no "
+                "tolerance that can be chosen, expected a problem with the methods of "
+                "adjoint.protocols.TunableProblem, such as "
+                "LinearProblem(A, b, factorize=adjoint.cg(adjoint.factor.amg()))"
+            )
+        return replace(self, problem=self.problem.solved_to(rtol))
 
 
 def _columns(who: str, name: str, block: Array, rows: int) -> Array:

@@ -4,7 +4,7 @@
 verifies the solutions.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -78,6 +78,27 @@ class Krylov:
                 "Approximation, with a method apply(b, trans): see adjoint.factor.jacobi()"
             )
         return self._iterating(A, approximation, counts)
+
+    def solved_to(self, rtol: float) -> "Krylov":
+        """Return the factorizer with tolerances of at least rtol: no tighter than its own.
+
+        Parameters
+        ----------
+        rtol : float
+            Relative tolerance, between 0 and 1, of solves with A and of transposed solves.
+
+        Returns
+        -------
+        Krylov
+            The factorizer, with the same preconditioner.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Unless rtol is a number between 0 and 1.
+        """
+        _require_tolerance(self.label, "rtol", rtol)
+        return replace(self, rtol=max(self.rtol, rtol), adjoint_rtol=max(self.adjoint_rtol, rtol))
 
     def nearby(self, A: SparseMatrix | Array, made: Factorization) -> Factorization:
         """Iterate with A and the preconditioner of a nearby matrix; no preconditioner is made.
@@ -263,9 +284,13 @@ class _MinimalResiduals:
 
 def _require_tolerances(who: str, rtol: float, adjoint_rtol: float, max_iterations: int) -> None:
     for name, tolerance in (("rtol", rtol), ("adjoint_rtol", adjoint_rtol)):
-        require_number(who, name, tolerance)
-        if not 0.0 < tolerance < 1.0:
-            raise ValueError(
-                f"{who}: got {name}={tolerance}, expected a relative tolerance between 0 and 1"
-            )
+        _require_tolerance(who, name, tolerance)
     require_integer(who, "max_iterations", max_iterations, 1)
+
+
+def _require_tolerance(who: str, name: str, tolerance: float) -> None:
+    require_number(who, name, tolerance)
+    if not 0.0 < tolerance < 1.0:
+        raise ValueError(
+            f"{who}: got {name}={tolerance}, expected a relative tolerance between 0 and 1"
+        )

@@ -20,8 +20,8 @@ from ..factor.counts import Counts, collecting
 from ..optimize.constraints.constraint import Constraint
 from ..optimize.constraints.values import Excess, finite_rows, scaled, values_at
 from ..optimize.inner_products import InnerProduct
+from ..optimize.loop import shown_state
 from ..optimize.result import Result
-from ..optimize.run import shown_state
 from ..optimize.scaling import scaling
 from ..optimize.square_roots import Root
 from ..optimize.state import State

@@ -3,10 +3,11 @@
 `minimize` runs an algorithm until a rule of `Stopping` ends the run, and returns a
 `Result`.
 
-Inside: `run` is the loop, `result` what it returns, `state` the record of one iterate,
-`algorithms` have `start` and `advance`, `line_search` the searches along a direction.
-`trial` evaluates f, `functions` wraps plain functions, `constraints` define constraints
-(a volume, a stress) and their values at one point, in the units that `scaling` finds.
+Inside: `run` starts the `loop`, `result` is what it returns, `state` the record of one
+iterate, `algorithms` have `start` and `advance`, `line_search` the searches along a
+direction. `gradient_tolerance` chooses the tolerance of iterative solves. `trial`
+evaluates f, `functions` wraps plain functions, `constraints` define constraints (a volume,
+a stress) and their values at one point, in the units that `scaling` finds.
 `inner_products` turn a gradient into a direction. `stopping` and `status` end a run;
 `verification` checks gradients before a run and convergence after it; `restart` writes
 and verifies restart files.
@@ -36,7 +37,7 @@ from .line_search.strong_wolfe import StrongWolfe
 from .restart.restart_file import Restart, read_restart, write_restart
 from .result import Result
 from .run import descend, minimize
-from .state import Algorithm, AlgorithmWithMemoryCheck, State
+from .state import Algorithm, AlgorithmWithMemoryCheck, AlgorithmWithRevaluation, State
 from .status import Status
 from .stopping import Progress, Stopping
 
@@ -89,6 +90,7 @@ __all__ = [
     # Algorithms of your own
     "Algorithm",
     "AlgorithmWithMemoryCheck",
+    "AlgorithmWithRevaluation",
     "State",
     # Restart files
     "Restart",

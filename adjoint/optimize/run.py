@@ -1,34 +1,19 @@
 """Running an algorithm: `minimize` ends by stopping rules, `descend` does not end."""
 
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from .._validation import as_parameters, as_path, has, named, require_bool, require_methods
-from ..errors import RestartError, SolveError
-from ..factor.counts import Counts, collecting
+from ..errors import RestartError
 from ..reduced import Function
 from ..typing import Array
-from .manifolds.manifold import Manifold, inner_at
-from .manifolds.neighbourhood import nearby
+from .gradient_tolerance import GradientTolerance
+from .loop import Observer, Run, shown_state
 from .restart.archive import require_file
-from .restart.fingerprint import fingerprint
-from .restart.restart_file import Restart, read_restart, threads, write_restart
-from .restart.verification import require_run, require_same_objective, warn_of_threads
 from .result import Result
 from .state import Algorithm, State
-from .status import Status
 from .stopping import Stopping
-from .verification.convergence import sized_slope, status_by_differences, status_by_values
-from .verification.gradient_check import GradientCheck, require_derivative
-from .verification.plateau import plateau_status, with_fading_doubts
-
-Observer = Callable[[State], None]
-"""A function that is called with every accepted state: to log, to plot, to record."""
 
 
 def minimize(
@@ -38,6 +23,7 @@ def minimize(
     *,
     stop: Stopping | None = None,
     check: bool = True,
+    gradient_tolerance: float | None = None,
     callback: Observer | Sequence[Observer] = (),
     restart: Path | str | None = None,
     resume: bool = False,
@@ -75,6 +61,15 @@ def minimize(
         end as converged is checked once more, at a similar cost, and ends as INCONSISTENT,
         FLAT or SADDLE if the differences contradict convergence. It ends as UNEVEN or
         RISEN, see `Status`, without further evaluations.
+    gradient_tolerance : float, optional
+        η between 0 and 1, such as 0.1: f is a `Reduced` of a problem with an iterative
+        solver, and an iteration may use a gradient whose error is η times the optimality
+        measure (docs/math/optimization.md, eqs. 450–453). Solves then end at a tolerance
+        of 1e-3, which tightens as the run converges, but not below the tolerance of the
+        problem; `State.rtol` has the tolerance of each iteration. The first design, and
+        each design that would end the run as converged, is solved to the tolerance of the
+        problem itself, and so are the designs of the result. Exceptions are runs that end
+        as INTERRUPTED or FAILED.
     callback : callable or sequence of callables
         Called with every `State`, for example a `Recorder` of a report.
     restart : path, optional
@@ -116,7 +111,7 @@ def minimize(
     for name, flag in (("check", check), ("resume", resume)):
         require_bool("minimize", name, flag)
     start = as_parameters(x, "x")
-    run = _Run(f, algorithm, Stopping() if stop is None else stop, check, file, start)
+    run = Run(f, algorithm, Stopping() if stop is None else stop, check, file, start, None)
     observers = tuple(callback) if isinstance(callback, Sequence) else (callback,)
     if not (isinstance(run.stop, Stopping) and all(map(callable, observers))):
         raise TypeError(
@@ -129,6 +124,9 @@ def minimize(
             "adjoint.optimize.LBFGS(); adjoint.interop.minimize runs the optimizers of other "
             "packages"
         )
+    if gradient_tolerance is not None:
+        tuning = GradientTolerance.of(f, gradient_tolerance, algorithm, run.steepness)
+        run = replace(run, tuning=tuning)
     if run.file is not None:
         _prepare(run.file)
     at, found = (run.resumed(x) if resume else None), None
@@ -191,170 +189,6 @@ def _descended(f: Function, x: Array, algorithm: Algorithm) -> Iterator[State]:
             state = algorithm.advance(f, state)
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A run of `minimize`: its arguments, and the steps of its loop."""
-
-    f: Function
-    algorithm: Algorithm
-    stop: Stopping
-    check: bool
-    file: Path | None
-    start: Array
-
-    def begun(
-        self, x: Array, observers: Sequence[Observer]
-    ) -> tuple[Restart, GradientCheck | None]:
-        """The first state, checked, observed and saved; and the check of its gradient."""
-        counts, started, found = Counts(), time.perf_counter(), None
-        with collecting(counts):
-            state = _stored(self.algorithm.start(self.f, x))
-            if self.check:
-                found = require_derivative(
-                    self._near(self.f, state),
-                    state,
-                    self.algorithm.bounds,
-                    self.algorithm.constrained,
-                )
-        progress = self.stop.begun(state, self._steepness(state), self._sized(state))
-        spent = replace(
-            progress, factorizations=counts.numeric, seconds=time.perf_counter() - started
-        )
-        at = Restart(state, _light(state), spent, fingerprint(self.algorithm), threads())
-        self._note(at, observers)
-        return at, found
-
-    def resumed(self, x: Array) -> Restart | None:
-        """The content of the restart file, verified; None if the file does not exist.
-
-        Raise ValueError if the run has no path, RestartError if the file is not of this run.
-        """
-        if self.file is None:
-            raise ValueError(
-                "minimize: got resume=True without restart=, expected the path of the file"
-            )
-        if not os.path.exists(self.file):  # A path that cannot be examined is reported by writing.
-            return None
-        at = read_restart(self.file)
-        require_run(self.file, at, self.algorithm, x)
-        if self.check:
-            require_same_objective(self.file, self.f, at.state)
-        warn_of_threads(self.file, at)
-        if at.state.ending is Status.FAILED:  # The solve that failed may succeed now.
-            return replace(at, state=replace(at.state, ending=None))
-        return at
-
-    def finished(self, at: Restart, observers: Sequence[Observer]) -> Result:
-        """Iterate until the run ends."""
-        try:
-            while True:
-                at, status = self._judged(at)
-                if status:
-                    cause = at.state.failure if status is Status.FAILED else None
-                    return Result(at.best, at.state, status, cause, at.progress)
-                at = self._next(at)
-                self._note(at, observers)
-        except KeyboardInterrupt:
-            return Result(at.best, at.state, Status.INTERRUPTED, None, at.progress)
-        except SolveError as error:
-            return Result(at.best, at.state, Status.FAILED, error, at.progress)
-
-    def _next(self, at: Restart) -> Restart:
-        """One iteration: the next state, the better of two states, and the work so far."""
-        counts, started = Counts(), time.perf_counter()
-        with collecting(counts):
-            state = _stored(self.algorithm.advance(self.f, at.state))
-        work = at.progress.factorizations + counts.numeric
-        seconds = at.progress.seconds + time.perf_counter() - started
-        first = (
-            (self._steepness(state), self._sized(state))
-            if state.stage != at.state.stage
-            else (np.inf, 0.0)
-        )
-        progress = self.stop.followed(at.progress, state, *first, work, seconds)
-        return replace(at, state=state, best=self._better(state, at.best), progress=progress)
-
-    def _steepness(self, state: State) -> float:
-        """The dual norm of ∇f, with all components.
-
-        Components at active bounds count: bounds that an infeasible start has reached become
-        inactive soon.
-        """
-        inner = inner_at(self._manifold, self.algorithm.inner, state.x)
-        return inner.dual_norm(state.gradient)
-
-    @property
-    def _manifold(self) -> Manifold | None:
-        """The manifold of the designs; None for algorithms without one."""
-        return getattr(self.algorithm, "manifold", None)
-
-    def _near(self, f: Function, state: State) -> Function:
-        """f, or f next to the design of the state, along the manifold."""
-        return nearby(f, self._manifold, state.x)
-
-    def _sized(self, state: State) -> float:
-        return sized_slope(state, self.algorithm.bounds, self.algorithm.inner)
-
-    def _note(self, at: Restart, observers: Sequence[Observer]) -> None:
-        """Call the observers with the state, then write the restart file."""
-        if at.state.ending is None or at.state.iteration == 0:
-            shown = shown_state(at.state)
-            for observe in observers:
-                observe(shown)
-        if self.file is not None:
-            write_restart(self.file, at)
-
-    def _better(self, state: State, best: State) -> State:
-        """The better of two states; values of different stages are not compared."""
-        if state.stage != best.stage:
-            return _light(state)
-        allowed = self.stop.feasibility
-        measures = [(max(each.violation, allowed), each.value) for each in (state, best)]
-        return _light(state) if measures[0] < measures[1] else best
-
-    def _judged(self, at: Restart) -> tuple[Restart, Status | None]:
-        """The status if the run ends here, else None; and the progress with what was learned.
-
-        If f has collapsed the run goes on for a while: a minimum may be behind the plateau.
-        """
-        status, state, algorithm = self.stop.reason(at.state, at.progress), at.state, self.algorithm
-        if status is None or not status.success:
-            return replace(at, progress=with_fading_doubts(at.progress, state)), status
-        if self.check:
-            f, bounds = self._near(state.function or self.f, state), algorithm.bounds
-            # On a manifold of positive matrices a design cannot move by its first size.
-            start = self.start if self._manifold is None else state.x
-            progress, end = plateau_status(
-                status, f, state, at.progress, start, algorithm.constrained, bounds
-            )
-            at = replace(at, progress=progress)
-            if end is not status:
-                return at, end or self.stop.unconverged(state, progress)
-        return at, self._confirmed(status, at)
-
-    def _confirmed(self, status: Status, at: Restart) -> Status:
-        bounds, inner = self.algorithm.bounds, self.algorithm.inner
-        status = status_by_values(status, at.state, at.best, at.progress, bounds, inner)
-        if not (self.check and status.success):
-            return status
-        return status_by_differences(
-            status, self._near(self.f, at.state), at.state, at.progress.first, bounds
-        )
-
-
-def shown_state(state: State) -> State:
-    """The state with read-only arrays: an observer cannot change the run."""
-    return replace(
-        state,
-        x=_view(state.x),
-        gradient=_view(state.gradient),
-        constraints=_view(state.constraints),
-        multipliers=_view(state.multipliers),
-        rejected=_view(state.rejected),
-        memory={name: _view(array) for name, array in state.memory.items()},
-    )
-
-
 def _prepare(file: Path) -> None:
     """Make the directory of a restart file; raise RestartError if this fails."""
     try:
@@ -364,21 +198,3 @@ def _prepare(file: Path) -> None:
             f"{file}: cannot write a restart file there ({error.strerror or error})"
         ) from error
     require_file(file)
-
-
-def _light(state: State) -> State:
-    """The state without memory, point, function and failure, which only its algorithm needs."""
-    return replace(state, memory={}, point=None, function=None, failure=None)
-
-
-def _stored(state: State) -> State:
-    """The state as a file returns it: sums over rows and columns may differ in last bits."""
-    memory = {name: np.asarray(array, order="C") for name, array in state.memory.items()}
-    return replace(state, value=float(state.value), memory=memory)
-
-
-def _view(array: Array) -> Array:
-    """A read-only view; unlike `_numerics.read_only` also of arrays of shape ()."""
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view

@@ -64,6 +64,9 @@ class State:
         Values of f at the refused trials of the last iteration; nan for a failed solve.
     evaluations : int
         Number of evaluations of f so far.
+    rtol : float
+        Relative tolerance of the iterative solves for this state, chosen by `minimize` with
+        a gradient tolerance; 0: the tolerances of the problem itself.
     stage : int
         Index of the stage of a `Continuation`; 0 for other algorithms.
     left : int
@@ -99,6 +102,7 @@ class State:
     scale: float = 1.0
     rejected: Array = field(default_factory=lambda: np.zeros(0))
     evaluations: int = 1
+    rtol: float = 0.0
     stage: int = 0
     left: int = 0
     memory: Mapping[str, Array] = field(default_factory=dict)
@@ -172,6 +176,38 @@ class Algorithm(Protocol):
         -------
         State
             The next state; or the state given, with an `ending`, if no step was found.
+        """
+
+
+class AlgorithmWithRevaluation(Algorithm, Protocol):
+    """An algorithm that goes on from values of f with another accuracy.
+
+    `minimize` with a gradient tolerance calls `revalued` when the tolerance of the solves
+    changes, so that a line search compares values of one tolerance. For other algorithms
+    it takes value, gradient, optimality measures and point from `start`, and all else from
+    the state.
+    """
+
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, by values and gradients of the f given.
+
+        Parameters
+        ----------
+        f : callable
+            The objective, by solves of another accuracy.
+        state : State
+            The state.
+
+        Returns
+        -------
+        State
+            The state with the same iteration and step. The memory of earlier steps stays;
+            what belongs to values of f, such as the largest of the last values, is anew.
+
+        Raises
+        ------
+        SolveError
+            If f fails at the design.
         """
 
 

@@ -36,6 +36,19 @@ class Progress:
         Number of successive iterations that a plateau kept from ending as converged.
     calm : int
         Number of the last among these iterations at which f was small but not steep.
+    roughness : float
+        With a gradient tolerance: the error of ∇f divided by the relative tolerance of the
+        solves, at the last measurement: the dual norm of the error, per unit of rtol.
+    value_roughness : float
+        The same for the error of f.
+    gain : float
+        With a gradient tolerance: an estimate of |Δf| of the next iteration; inf before the
+        first step.
+    later : float
+        With a gradient tolerance: the relative tolerance of solves after an iteration to the
+        user's tolerance that tests whether the design still changes; 0 for other iterations.
+    tuned : int
+        With a gradient tolerance: the iteration of this measurement.
     """
 
     first: float
@@ -48,6 +61,11 @@ class Progress:
     seconds: float
     steep: int = 0
     calm: int = 0
+    roughness: float = 0.0
+    value_roughness: float = 0.0
+    gain: float = np.inf
+    later: float = 0.0
+    tuned: int = 0
 
     __repr__ = short_repr
 

@@ -34,7 +34,7 @@ PHASES = (
 """Phases for which the seconds of an iteration are recorded."""
 NUMBERS = (
     *("objective", "scaled", "projected_gradient", "kkt", "multiplier", "step", "change", "volume"),
-    *("constraint_violation", "grayness", "peak_rss_mb"),
+    *("constraint_violation", "grayness", "rtol", "peak_rss_mb"),
 )
 INTEGERS = ("iteration", "stage", "evaluations")
 LISTS = ("rejected", "constraints", "multipliers", "constraint_scales")

@@ -279,8 +279,13 @@ class Recorder:
 
 
 def _numbers_of(state: State) -> dict[str, object]:
-    """Return the fields of a record that are numbers or arrays of the state."""
-    return {
+    """Return the fields of a record that are numbers or arrays of the state.
+
+    The tolerance of solves is a field of states by loose solves only, see
+    `gradient_tolerance` of `minimize`.
+    """
+    tolerance = {"rtol": state.rtol} if state.rtol > 0.0 else {}
+    return tolerance | {
         "iteration": state.iteration,
         "stage": state.stage,
         "objective": state.value,

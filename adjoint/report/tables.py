@@ -46,6 +46,7 @@ WORDS = {
     "kkt": "KKT residual",
     "change": "design change",
     "constraint_violation": "scaled constraint violation",
+    "rtol": "tolerance of solves",
     "peak_rss_mb": "peak memory, MB",
     "symbolic": "symbolic analyses",
     "numeric": "numeric factorizations",
@@ -164,6 +165,7 @@ def iterations(history: History) -> Table:
         "change",
         "volume",
         "grayness",
+        "rtol",
     )
     columns: dict[str, list[Json]] = {
         "iteration": [record["iteration"] for record in records],

@@ -1,6 +1,6 @@
 """Linear problems A(p) u = b(p), with or without Dirichlet data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,11 +8,12 @@ import scipy.sparse as sparse
 
 from .._dataclasses import Portable, short_repr
 from .._optional_methods import checked_matrix_hvp, checked_vector_hvp
-from .._validation import as_array, as_parameters, require_kind, require_methods
+from .._validation import as_array, as_parameters, named, require_kind, require_methods
 from ..factor.counts import Counts, collecting, phase
 from ..factor.csc import as_csc, as_right_hand_side, owned
 from ..factor.factorization import Factorizer
 from ..factor.factorizers import factored, lu, require_factorizer
+from ..factor.krylov import Krylov
 from ..matrices.affine import Constant
 from ..matrices.vectors import ConstantVector
 from ..protocols import Matrix, Residual, Vector
@@ -135,6 +136,43 @@ class LinearProblem(Portable):
             if self.dirichlet is None
             else Constrained(self._equation, self.dirichlet)
         )
+
+    @property
+    def rtol(self) -> float:
+        """The tightest relative tolerance of an iterative solver; 0 for a direct factorizer."""
+        if not isinstance(self.factorize, Krylov):
+            return 0.0
+        return min(self.factorize.rtol, self.factorize.adjoint_rtol)
+
+    def solved_to(self, rtol: float) -> "LinearProblem":
+        """Return the problem with looser solves: relative tolerances of at least rtol.
+
+        Parameters
+        ----------
+        rtol : float
+            Relative tolerance, between 0 and 1. Tolerances of `factorize` that are larger
+            stay as they are.
+
+        Returns
+        -------
+        LinearProblem
+            The problem with the same A, b and Dirichlet data.
+
+        Raises
+        ------
+        TypeError
+            If `factorize` is a direct factorizer, which has no tolerance.
+        ValueError
+            Unless rtol lies between 0 and 1.
+        """
+        if not isinstance(self.factorize, Krylov):
+            raise TypeError(
+                f"LinearProblem: got the factorizer {named(self.factorize)}, which has no "
+                "tolerance, expected an iterative solver for a tolerance of solves: "
+                "factorize=adjoint.cg(adjoint.factor.amg()) for symmetric positive definite A, "
+                "adjoint.gmres(…) for other A"
+            )
+        return replace(self, factorize=self.factorize.solved_to(rtol))
 
     def solve(self, p: Array) -> SteadySolution:
         """Solve A(p) u = b(p) for u, by one factorization and one solve.

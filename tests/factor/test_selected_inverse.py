@@ -266,7 +266,7 @@ def test_a_zero_that_is_stored_on_one_side_is_in_the_closed_pattern():
 
 def test_superlu_leaves_out_entries_and_the_inverse_is_right():
     L = np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1.0]])
-    A = canonical(sparse.block_diag([L @ L.T] * 5))
+    A = canonical(sparse.block_diag([sparse.csc_array(L @ L.T)] * 5))
     assert scaled_error(factor.superlu_cholesky(A).selected_inverse(), A) < 1e-13
 
 

@@ -16,6 +16,7 @@ from ..constraints.state_constraints import StateConstraints
 from ..constraints.values import values_at
 from ..inner_products import InnerProduct
 from ..memory import Shape, packed, require_entries, require_packed, unpacked
+from ..revaluation import revalued
 from ..scaling import scaling
 from ..settings import require_constraints, require_no_manifold
 from ..state import Algorithm, State
@@ -224,6 +225,23 @@ class AugmentedLagrangian:
                 return stopped
             subproblem, inner = self._begun(f, at, following)
         return stopped
+
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, with the same multipliers and penalty.
+
+        The inner algorithm goes on from its own state at this design.
+        """
+        point = first_point(f, state.x, self.bounds, "AugmentedLagrangian")
+        at, subproblem = measured(self._all, point, state.scales), _Subproblem.of(state)
+        augmented = Augmented(f, self._all, state.scales, subproblem.penalized)
+        inner = revalued(
+            self.algorithm,
+            lambda _: augmented.around(at),
+            unpacked(state.memory, state.x, None),
+        )
+        memory = subproblem.remembered | packed(inner)
+        evaluations = state.evaluations + 1
+        return _state(at, subproblem, inner, memory, state.iteration, evaluations)
 
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has a subproblem and an inner state."""

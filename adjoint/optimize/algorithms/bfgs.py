@@ -18,7 +18,7 @@ from ..memory import Shape, require_entries
 from ..state import State
 from ..trial import first_point, gradient_of
 from .lbfgs import curved
-from .quasi_newton import GAINS, Setting, idle, stopped
+from .quasi_newton import GAINS, Setting, idle, revalued, stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,10 @@ class BFGS:
         return self._setting.state(
             step.point, state, step, product.with_pair(s, y, self.inner).arrays
         )
+
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, with the same approximation of the Hessian."""
+        return revalued(self.start(f, state.x), state)
 
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has Z, γ and the number of pairs."""

@@ -16,7 +16,7 @@ from ..manifolds.manifold import Manifold, derivative_of, inner_at
 from ..memory import Shape, require_entries
 from ..state import State
 from ..trial import first_point
-from .quasi_newton import GAINS, Setting, idle, stopped
+from .quasi_newton import GAINS, Setting, idle, revalued, stopped
 
 FLAT = 1e-14
 """Least ⟨y, s⟩ / (‖y‖‖s‖) of a pair with curvature; below it the curvature is rounding."""
@@ -133,6 +133,10 @@ class LBFGS:
         s = self.manifold.transport(state.x, x, alpha * d)
         y = g - transported(self.manifold, state.x, x, state.gradient)
         return pairs.transported(self.manifold, state.x, x).with_pair(s, y, self.memory, inner)
+
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, with the same approximation of the Hessian."""
+        return revalued(self.start(f, state.x), state)
 
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has pairs (s, y) of the size of x."""

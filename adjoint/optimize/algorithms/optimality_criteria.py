@@ -216,6 +216,13 @@ class OptimalityCriteria:
             failure=trial.failure,
         )
 
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, with the update that the new gradient gives."""
+        point = first_point(f, state.x, self.bounds, "OptimalityCriteria")
+        return replace(
+            self._state(point, state.iteration, state.evaluations + 1, 0), rejected=state.rejected
+        )
+
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has the proposal, (m,)."""
         require_entries("OptimalityCriteria", state.memory, {"proposal": (state.x.size,)})

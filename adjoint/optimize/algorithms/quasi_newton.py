@@ -231,6 +231,22 @@ def _gains(before: State | None, value: float, stationarity: float) -> dict[str,
     }
 
 
+def revalued(at: State, state: State) -> State:
+    """The state with values and gradients of `at`, the first state of a run at the same design.
+
+    The count of idle steps begins again.
+    """
+    return replace(
+        state,
+        value=at.value,
+        gradient=at.gradient,
+        stationarity=at.stationarity,
+        projected=at.projected,
+        evaluations=state.evaluations + 1,
+        memory={**state.memory, **{name: at.memory[name] for name in GAINS}},
+    )
+
+
 def idle(state: State) -> bool:
     """True if the last IDLE steps lowered neither f nor the optimality measure.
 

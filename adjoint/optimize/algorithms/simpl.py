@@ -166,6 +166,19 @@ class SiMPL:
             state, trial.point, self._shifted(psi - trial.alpha * d, shift), trial.alpha, rejected
         )
 
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design ρ and ψ, and with the same α of the next search."""
+        point = first_point(f, state.x, self.bounds, "SiMPL")
+        at = self._at(point, gradient_of(point), state.memory["psi"], state.memory["alpha"].item())
+        return replace(
+            at,
+            iteration=state.iteration,
+            step=state.step,
+            change=state.change,
+            rejected=state.rejected,
+            evaluations=state.evaluations + 1,
+        )
+
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has ψ, (m,), and the first α of the next search."""
         require_entries("SiMPL", state.memory, {"psi": (state.x.size,), "alpha": ()})

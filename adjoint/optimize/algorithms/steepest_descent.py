@@ -214,6 +214,20 @@ class SteepestDescent:
             alpha,
         )
 
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design; earlier values are no longer compared with."""
+        at = self.start(f, state.x)
+        memory = {**state.memory, **{name: at.memory[name] for name in ("values", "direction")}}
+        return replace(
+            at,
+            iteration=state.iteration,
+            step=state.step,
+            change=state.change,
+            rejected=state.rejected,
+            evaluations=state.evaluations + 1,
+            memory=memory,
+        )
+
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the memory has the last values of f, α, α₂ and M⁻¹ g."""
         m = state.x.size

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..status import Status
 from ..stopping import Progress
 from .archive import read_archive, write_archive
 
-VERSION = 3
+VERSION = 4
 """Version of the entries below; files of other versions are refused."""
 
 
@@ -24,8 +24,15 @@ INTEGERS = ("iteration", "evaluations", "stage", "left")
 """Fields of a state that are stored together as one array of int64."""
 
 
-NUMBERS = ("value", "stationarity", "projected", "step", "change", "violation", "scale")
+NUMBERS = (
+    *("value", "stationarity", "projected", "step", "change", "violation", "scale"),
+    "rtol",
+)
 """Fields of a state that are stored together as one array of float64."""
+
+
+COUNTS = ("since", "stage", "factorizations", "steep", "calm", "tuned")
+"""Fields of the progress that are integers; all its fields are stored as one array of float64."""
 
 
 ARRAYS = ("x", "gradient", "constraints", "multipliers", "scales", "rejected")
@@ -136,12 +143,7 @@ def _packed(state: State) -> dict[str, Array]:
 def _restart(arrays: Mapping[str, Array]) -> Restart:
     """The content of a file; raise KeyError, TypeError or ValueError if entries do not fit."""
     fingerprint, numbers = _run(_string(arrays["run"]))
-    first, measure, best, since, sized, stage, work, seconds, *doubts = _shaped(
-        arrays["progress"], (10,)
-    ).tolist()
-    progress = Progress(
-        first, measure, best, int(since), sized, int(stage), int(work), seconds, *map(int, doubts)
-    )
+    progress = _progress(arrays["progress"])
     states = [
         _state({key.removeprefix(name): a for key, a in arrays.items() if key.startswith(name)})
         for name in ("state.", "best.")
@@ -150,6 +152,13 @@ def _restart(arrays: Mapping[str, Array]) -> Restart:
     if set(arrays) != known:
         raise ValueError(f"unknown entries {sorted(set(arrays) - known)}")
     return Restart(states[0], states[1], progress, fingerprint, numbers)
+
+
+def _progress(numbers: Array) -> Progress:
+    """The progress from its numbers; raise ValueError for another number of numbers."""
+    names = [each.name for each in fields(Progress)]
+    pairs = zip(names, _shaped(numbers, (len(names),)).tolist(), strict=True)
+    return Progress(**{name: int(v) if name in COUNTS else v for name, v in pairs})
 
 
 def _run(words: str) -> tuple[str, dict[str, int]]:

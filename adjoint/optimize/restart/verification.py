@@ -20,19 +20,19 @@ from ...typing import Array
 from ..memory import require_memory
 from ..state import State
 from ..trial import attempt
-from .fingerprint import fingerprint
 from .restart_file import Restart, threads
 
 SAME = 1e-6
 """Largest relative difference of two values of f that count as values of one objective."""
 
 
-def require_run(path: Path, restart: Restart, algorithm: object, x: Array) -> None:
+def require_run(path: Path, restart: Restart, algorithm: object, expected: str, x: Array) -> None:
     """Raise RestartError unless the file is of this algorithm, settings and design size.
+
+    expected: the fingerprint of the run.
 
     The algorithm also compares the names and shapes of its memory, see `State.memory`.
     """
-    expected = fingerprint(algorithm)
     if restart.fingerprint != expected:
         raise RestartError(
             f"{path}: the restart file of another run: got {restart.fingerprint}, expected "

@@ -7,7 +7,7 @@ gradient into an `Approximation`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -337,6 +337,25 @@ class ConstrainedProblem:
                 },
                 "length": np.asarray(at.length),
             },
+        )
+
+    def revalued(self, f: Function, state: State, curvature: Curvature) -> tuple[Evaluated, State]:
+        """f and the constraints at the design of the state, and the state with a new proposal.
+
+        The poles stay where they are. Raise any error that f raises.
+        """
+        point = first_point(f, state.x, self.bounds, self.name)
+        found = excess(self.constraints, point, state.scales) if self.constraints else None
+        at = Evaluated(point, found, state.memory["length"].item(), 0)
+        if not np.isfinite(at.constraints).all():
+            raise NonFinite(f"{self.name}: the constraints are {at.constraints} at the design")
+        after = self.state(at, state, state.rejected, state.memory["width"], curvature)
+        return at, replace(
+            after,
+            iteration=state.iteration,
+            change=state.change,
+            evaluations=state.evaluations + 1,
+            memory={**after.memory, "moved": state.memory["moved"]},
         )
 
     def optimality(

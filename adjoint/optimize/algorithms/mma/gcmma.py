@@ -159,6 +159,12 @@ class GCMMA:
             failure=last,
         )
 
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, with the same poles and ρ, and a new proposal."""
+        rho = state.memory["curvature"]
+        at, after = self._problem.revalued(f, state, lambda values, slopes, span: rho)
+        return replace(after, memory={**after.memory, "slopes": at.slopes})
+
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the memory of the state has the arrays that MMA needs.
 

@@ -155,6 +155,10 @@ class MMA:
             failure=last,
         )
 
+    def revalued(self, f: Function, state: State) -> State:
+        """The state at the same design, with the same poles and a new proposal."""
+        return self._problem.revalued(f, state, self._curvature)[1]
+
     def require_memory(self, state: State) -> None:
         """Raise ValueError unless the state has the proposal, σ, the last change and ρ."""
         self._problem.require_memory(state, {})
